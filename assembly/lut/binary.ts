@@ -1,0 +1,269 @@
+// gemv of one bit plane by table lookup: y = Σ ±x. Layout, algebra and bounds: README.md in this folder.
+import { TILE_ROWS, tileHeight } from "../lib/layout";
+import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
+import { INT8_BASE, LUT8_BLOCK, prepareInt8, prepareLut8 } from "./prepare";
+import { scaleRows, stripF32 } from "./strip";
+
+// The sum of a low and a high entry is kept as an unsigned byte: sum + BIAS.
+const BIAS: i32 = 128;
+
+// Byte columns whose sums of h fit: 255·n <= 65535 gives 257, and |Σ h| <= 112·n <= 32767 gives 292. A multiple of 3.
+const INT8_BLOCK: i32 = 255;
+
+// Byte columns whose sums of l fit a byte: 128 ± 3·2·16 lies in 32..224.
+const INT8_SMALL: usize = 3;
+
+export function prepare_binary_int8(x: usize, tables: usize, byteCols: i32, r: f64): void {
+  prepareInt8(x, tables, byteCols, r, BIAS);
+}
+
+export function prepare_binary_lut8(
+  x: usize, tables: usize, steps: usize, byteCols: i32, groupByteCols: i32, p: f32,
+): void {
+  prepareLut8(x, tables, steps, byteCols, groupByteCols, p, BIAS);
+}
+
+// y[16] += scales · (step · sums). Sums of even rows in the low bytes of `all` = even + 256·odd (mod 2^16), of odd rows
+// in `odd`; each is too large by `bias`.
+// @ts-ignore: decorator
+@inline
+function addRows16(all: v128, odd: v128, bias: v128, step: v128, scales: usize, y: usize): void {
+  const even = i16x8.sub(i16x8.sub(all, i16x8.shl(odd, 8)), bias);
+  const rest = i16x8.sub(odd, bias);
+  const low = zipLow16(even, rest), high = zipHigh16(even, rest);
+  addScaled(i32x4.extend_low_i16x8_s(low), step, scales, y);
+  addScaled(i32x4.extend_high_i16x8_s(low), step, scales + 16, y + 16);
+  addScaled(i32x4.extend_low_i16x8_s(high), step, scales + 32, y + 32);
+  addScaled(i32x4.extend_high_i16x8_s(high), step, scales + 48, y + 48);
+}
+
+// @ts-ignore: decorator
+@inline
+function addScaled(sums: v128, step: v128, scales: usize, y: usize): void {
+  accumulate(y, f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), step), v128.load(scales)));
+}
+
+// One block of n <= LUT8_BLOCK byte columns: a sum is at most 255·64 < 2^16. `wide`: 64 rows, else 16.
+// @ts-ignore: decorator
+@inline
+function lut8Block(
+  w: usize, stride: usize, t: usize, n: i32, mask: v128, step: v128, scales: usize, y: usize, wide: bool,
+): void {
+  const zero = i16x8.splat(0);
+  let a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero;
+  const end = t + (<usize>n << 5);
+  do {
+    const low = v128.load(t), high = v128.load(t, 16);
+    let v = v128.load(w);
+    v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
+    a0 = i16x8.add(a0, v);
+    b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
+    if (wide) {
+      v = v128.load(w, 16);
+      v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
+      a1 = i16x8.add(a1, v);
+      b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
+      v = v128.load(w, 32);
+      v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
+      a2 = i16x8.add(a2, v);
+      b2 = i16x8.add(b2, i16x8.shr_u(v, 8));
+      v = v128.load(w, 48);
+      v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
+      a3 = i16x8.add(a3, v);
+      b3 = i16x8.add(b3, i16x8.shr_u(v, 8));
+    }
+    t += 32;
+    w += stride;
+  } while (t < end);
+  const bias = i16x8.splat(<i16>(n * BIAS));
+  addRows16(a0, b0, bias, step, scales, y);
+  if (wide) {
+    addRows16(a1, b1, bias, step, scales + 64, y + 64);
+    addRows16(a2, b2, bias, step, scales + 128, y + 128);
+    addRows16(a3, b3, bias, step, scales + 192, y + 192);
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function lut8Strip(
+  w: usize, stride: usize, scales: usize, tables: usize, steps: usize, y: usize,
+  paddedRows: i32, byteCols: i32, groupByteCols: i32, mask: v128, wide: bool,
+): void {
+  for (let group = 0; group < byteCols; group += groupByteCols) {
+    const groupEnd = min(group + groupByteCols, byteCols);
+    for (let block = group; block < groupEnd; block += LUT8_BLOCK) {
+      const n = min(LUT8_BLOCK, groupEnd - block);
+      lut8Block(w, stride, tables, n, mask, v128.load32_splat(steps), scales, y, wide);
+      w += <usize>n * stride;
+      tables += <usize>n << 5;
+      steps += 4;
+    }
+    scales += <usize>paddedRows << 2;
+  }
+}
+
+export function gemv_binary_lut8_64x8(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize,
+  rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
+): void {
+  const mask = hiddenSplat8(15, byteCols);
+  for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
+    const height = tileHeight(row, paddedRows);
+    const tile = w + <usize>row * <usize>byteCols, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
+    memory.fill(out, 0, <usize>height << 2);
+    if (height == TILE_ROWS) {
+      lut8Strip(tile, TILE_ROWS, s, tables, steps, out, paddedRows, byteCols, groupByteCols, mask, true);
+    } else {
+      for (let i = 0; i < height; i += 16) {
+        const o = <usize>i << 2;
+        lut8Strip(
+          tile + <usize>i, height, s + o, tables, steps, out + o, paddedRows, byteCols, groupByteCols, mask, false,
+        );
+      }
+    }
+    scaleRows(out, height, factor);
+  }
+}
+
+// Four sums of h and of l to four sums of x = INT8_BASE·h + l.
+// @ts-ignore: decorator
+@inline
+function joinLow(h: v128, l: v128, weights: v128): v128 {
+  return i32x4.dot_i16x8_s(zipLow16(h, l), weights);
+}
+// @ts-ignore: decorator
+@inline
+function joinHigh(h: v128, l: v128, weights: v128): v128 {
+  return i32x4.dot_i16x8_s(zipHigh16(h, l), weights);
+}
+
+// 16 rows, or 32 when wide. Sums over a group of columns are exact in int32, then scaled and added in float32.
+// @ts-ignore: decorator
+@inline
+function int8Strip(
+  w: usize, stride: usize, scales: usize, tables: usize, y: usize,
+  paddedRows: i32, byteCols: i32, groupByteCols: i32, wide: bool,
+): void {
+  const mask = hiddenSplat8(15, byteCols), zero = i16x8.splat(0), middle = i8x16.splat(<i8>BIAS);
+  const join = i32x4.splat((1 << 16) | INT8_BASE);
+  for (let group = 0; group < byteCols; group += groupByteCols) {
+    const groupEnd = min(group + groupByteCols, byteCols);
+    let i0 = zero, i1 = zero, i2 = zero, i3 = zero, i4 = zero, i5 = zero, i6 = zero, i7 = zero;
+    for (let block = group; block < groupEnd; block += INT8_BLOCK) {
+      const n = min(INT8_BLOCK, groupEnd - block);
+      const end = tables + (<usize>n << 6);
+      let a0 = zero, b0 = zero, d0 = zero, e0 = zero, a1 = zero, b1 = zero, d1 = zero, e1 = zero;
+      do {
+        let c0 = middle, c1 = middle;
+        const smallEnd = min(tables + 64 * INT8_SMALL, end);
+        do {
+          const h0 = v128.load(tables), h1 = v128.load(tables, 16);
+          const l0 = v128.load(tables, 32), l1 = v128.load(tables, 48);
+          let v = v128.load(w), u = highNibble(v, mask);
+          v = v128.and(v, mask);
+          c0 = i8x16.add(i8x16.add(c0, lookup(l0, v)), lookup(l1, u));
+          v = i8x16.add(lookup(h0, v), lookup(h1, u));
+          a0 = i16x8.add(a0, v);
+          b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
+          if (wide) {
+            v = v128.load(w, 16);
+            u = highNibble(v, mask);
+            v = v128.and(v, mask);
+            c1 = i8x16.add(i8x16.add(c1, lookup(l0, v)), lookup(l1, u));
+            v = i8x16.add(lookup(h0, v), lookup(h1, u));
+            a1 = i16x8.add(a1, v);
+            b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
+          }
+          tables += 64;
+          w += stride;
+        } while (tables < smallEnd);
+        d0 = i16x8.add(d0, c0);
+        e0 = i16x8.add(e0, i16x8.shr_u(c0, 8));
+        if (wide) {
+          d1 = i16x8.add(d1, c1);
+          e1 = i16x8.add(e1, i16x8.shr_u(c1, 8));
+        }
+      } while (tables < end);
+      const hBias = i16x8.splat(<i16>(n * BIAS));
+      const lBias = i16x8.splat(<i16>(((n + <i32>INT8_SMALL - 1) / <i32>INT8_SMALL) * BIAS));
+      let he = i16x8.sub(i16x8.sub(a0, i16x8.shl(b0, 8)), hBias), ho = i16x8.sub(b0, hBias);
+      let le = i16x8.sub(i16x8.sub(d0, i16x8.shl(e0, 8)), lBias), lo = i16x8.sub(e0, lBias);
+      let h = zipLow16(he, ho), l = zipLow16(le, lo);
+      i0 = i32x4.add(i0, joinLow(h, l, join));
+      i1 = i32x4.add(i1, joinHigh(h, l, join));
+      h = zipHigh16(he, ho);
+      l = zipHigh16(le, lo);
+      i2 = i32x4.add(i2, joinLow(h, l, join));
+      i3 = i32x4.add(i3, joinHigh(h, l, join));
+      if (wide) {
+        he = i16x8.sub(i16x8.sub(a1, i16x8.shl(b1, 8)), hBias);
+        ho = i16x8.sub(b1, hBias);
+        le = i16x8.sub(i16x8.sub(d1, i16x8.shl(e1, 8)), lBias);
+        lo = i16x8.sub(e1, lBias);
+        h = zipLow16(he, ho);
+        l = zipLow16(le, lo);
+        i4 = i32x4.add(i4, joinLow(h, l, join));
+        i5 = i32x4.add(i5, joinHigh(h, l, join));
+        h = zipHigh16(he, ho);
+        l = zipHigh16(le, lo);
+        i6 = i32x4.add(i6, joinLow(h, l, join));
+        i7 = i32x4.add(i7, joinHigh(h, l, join));
+      }
+    }
+    addExact(i0, scales, y);
+    addExact(i1, scales + 16, y + 16);
+    addExact(i2, scales + 32, y + 32);
+    addExact(i3, scales + 48, y + 48);
+    if (wide) {
+      addExact(i4, scales + 64, y + 64);
+      addExact(i5, scales + 80, y + 80);
+      addExact(i6, scales + 96, y + 96);
+      addExact(i7, scales + 112, y + 112);
+    }
+    scales += <usize>paddedRows << 2;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addExact(sums: v128, scales: usize, y: usize): void {
+  accumulate(y, f32x4.mul(f32x4.convert_i32x4_s(sums), v128.load(scales)));
+}
+
+export function gemv_binary_int8_32x8(
+  w: usize, scales: usize, tables: usize, _steps: usize, y: usize,
+  rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
+): void {
+  for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
+    const height = tileHeight(row, paddedRows);
+    const tile = w + <usize>row * <usize>byteCols, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
+    memory.fill(out, 0, <usize>height << 2);
+    let i = 0;
+    for (; i + 32 <= height; i += 32) {
+      const o = <usize>i << 2;
+      int8Strip(tile + <usize>i, height, s + o, tables, out + o, paddedRows, byteCols, groupByteCols, true);
+    }
+    if (i < height) {
+      const o = <usize>i << 2;
+      int8Strip(tile + <usize>i, height, s + o, tables, out + o, paddedRows, byteCols, groupByteCols, false);
+    }
+    scaleRows(out, height, factor);
+  }
+}
+
+export function gemv_binary_f32_16x8(
+  w: usize, scales: usize, tables: usize, _steps: usize, y: usize,
+  rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
+): void {
+  for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
+    const height = tileHeight(row, paddedRows);
+    const tile = w + <usize>row * <usize>byteCols, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
+    memory.fill(out, 0, <usize>height << 2);
+    for (let i = 0; i < height; i += 16) {
+      const o = <usize>i << 2;
+      stripF32(tile + <usize>i, height, s + o, tables, out + o, paddedRows, byteCols, groupByteCols, 1);
+    }
+    scaleRows(out, height, factor);
+  }
+}

@@ -1,0 +1,18 @@
+// Known-answer probe of the relaxed operations, on operands for which every engine must agree: codes 0..127 in operand
+// 2, swizzle indices 0..15. An engine that is wrong here (one shipped a dot product twice too large in its first
+// compilation tier) must get the simd128 binary. `zero` is 0, unknown to the compiler, so that nothing is folded.
+
+/** 1 when every relaxed operation that the kernels use gives the one right answer. */
+export function probe(zero: i32): i32 {
+  const hide = i8x16.splat(<i8>zero);
+  const x = v128.or(i8x16(-128, 127, -128, 127, 127, 127, -128, -128, -1, 1, 0, 5, -7, 100, -100, 3), hide);
+  const c = v128.or(i8x16(127, 127, 0, 2, 127, 127, 127, 127, 1, 1, 2, 2, 64, 3, 7, 127), hide);
+  const pairs = i16x8.relaxed_dot_i8x16_i7x16_s(x, c);
+  if (!i8x16.all_true(i16x8.eq(pairs, i16x8(-127, 254, 32258, -32512, 0, 10, -148, -319)))) return 0;
+  const quads = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, c, i32x4.splat(1 << 20));
+  if (!i8x16.all_true(i32x4.eq(quads, i32x4(1048703, 1048322, 1048586, 1048109)))) return 0;
+  const table = v128.or(i8x16(-8, 7, -6, 5, -4, 3, -2, 1, 0, -1, 2, -3, 4, -5, 6, -128), hide);
+  const index = v128.or(i8x16(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), hide);
+  const mirrored = i8x16(-128, 6, -5, 4, -3, 2, -1, 0, 1, -2, 3, -4, 5, -6, 7, -8);
+  return <i32>i8x16.all_true(i8x16.eq(i8x16.relaxed_swizzle(table, index), mirrored));
+}
