@@ -1,0 +1,32 @@
+import type { Variant } from "./registry.ts";
+
+/** What is in use, and why. */
+export interface Features {
+  /** The binary in use. */
+  readonly variant: Variant;
+  /** Whether this runtime has relaxed SIMD and passed the known-answer probe; unknown where it was not tried. */
+  readonly relaxed: boolean;
+  /** Why relaxed SIMD is not in use, where it is not. */
+  readonly relaxedReason?: string;
+  /** Threads in use. */
+  readonly threads: number;
+  /** Why there are fewer threads than asked for. */
+  readonly threadsReason?: string;
+  /** The dot product that int8 `gemm` uses: sums in 16-bit or in 32-bit lanes, whichever is faster here. */
+  readonly dot: "i16" | "i32";
+}
+
+// (module (func (result v128) (i32x4.relaxed_dot_i8x16_i7x16_add_s (v128.const 0) (v128.const 0) (v128.const 0))))
+const zeros = [0xfd, 0x0c, ...new Array<number>(16).fill(0)];
+const body = [0x00, ...zeros, ...zeros, ...zeros, 0xfd, 0x93, 0x02, 0x0b];
+const relaxedModule = /* @__PURE__ */ new Uint8Array([
+  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+  ...[0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b],
+  ...[0x03, 0x02, 0x01, 0x00],
+  ...[0x0a, body.length + 2, 0x01, body.length, ...body],
+]);
+
+/** Whether the runtime accepts relaxed SIMD. Validating works everywhere, also where compiling is forbidden. */
+export function acceptsRelaxed(): boolean {
+  return WebAssembly.validate(relaxedModule);
+}

@@ -1,0 +1,138 @@
+import { checkFloats, checkLength, rangeError, typeError } from "../check.ts";
+import type { Lowbit } from "../init.ts";
+import type { Matrix, Shape } from "../matrix.ts";
+import { absoluteMeans, type CommonOptions, checkScales, checkShape, makeMatrix, type RowWriter } from "./pack.ts";
+
+/** w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as two bit planes. */
+export interface TernaryPackOptions extends CommonOptions {
+  /**
+   * Int8Array [rows, cols] of -1, 0 and 1, or Uint8Array [rows, ceil(cols / 4)]: column 4b + j in bits 2j and 2j + 1 of
+   * byte b, as w + 1.
+   */
+  readonly codes: Int8Array | Uint8Array;
+  /** [1], [rows] or [rows, ceil(cols / groupSize)] */
+  readonly scales: Float32Array;
+}
+
+export interface TernaryQuantizeOptions extends CommonOptions {
+  /** What shares a scale: the matrix (default), each row, or this number as the scale of all. Not with groupSize. */
+  readonly scale?: "matrix" | "row" | number;
+}
+
+// The published quantiser does not let a scale fall below this.
+const MIN_SCALE = 1e-5;
+
+/**
+ * BitNet b1.58 absmean: scale = mean |w|, codes = round(w / scale) half to even, clipped to -1..1.
+ *
+ * @param w [rows, cols] row-major
+ * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; OutOfMemoryError
+ */
+export function quantize(lb: Lowbit, w: Float32Array, options: TernaryQuantizeOptions): Matrix {
+  const where = "ternary.quantize";
+  const shape = checkShape(where, "ternary", options);
+  const { rows, cols, groupSize } = shape;
+  checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
+  const scales = absmeanScales(where, w, shape, options);
+  const groups = Math.ceil(cols / groupSize);
+  const writeRow: RowWriter = (row, out) => {
+    const start = row * cols;
+    for (let col = 0; col < cols; col++) {
+      const scale = scales.length === 1 ? scales[0] : scales[row * groups + Math.floor(col / groupSize)];
+      // round(v) half to even, clipped, is > 0 from above 1/2 on, and < 0 from below -1/2 on.
+      const v = (w[start + col] as number) / (scale as number);
+      setCode(out, col, v > 0.5 ? 1 : v < -0.5 ? -1 : 0);
+    }
+  };
+  return makeMatrix(where, lb, shape, options.kernel, scales, writeRow);
+}
+
+function absmeanScales(where: string, w: Float32Array, shape: Shape, options: TernaryQuantizeOptions): Float32Array {
+  const { scale } = options;
+  if (scale !== undefined && options.groupSize !== undefined) {
+    throw rangeError(`${where}: scale`, "no scale together with groupSize", String(scale));
+  }
+  if (typeof scale === "number") {
+    const value = Math.fround(scale);
+    if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
+      throw rangeError(`${where}: scale`, "a positive, finite float32", String(scale));
+    }
+    absoluteMeans(`${where}: w`, w, shape);
+    return Float32Array.of(value);
+  }
+  if (scale !== undefined && scale !== "matrix" && scale !== "row") {
+    const expected = '"matrix", "row" or a number';
+    if (typeof scale === "string") throw rangeError(`${where}: scale`, expected, JSON.stringify(scale));
+    throw typeError(`${where}: scale`, expected, scale);
+  }
+  const means = absoluteMeans(`${where}: w`, w, shape);
+  if (scale !== "row" && options.groupSize === undefined) {
+    // All rows are equally long, so the mean of their means is that of the matrix.
+    const mean = means.reduce((sum, v) => sum + v, 0) / means.length;
+    return Float32Array.of(Math.max(mean, MIN_SCALE));
+  }
+  return Float32Array.from(means, (mean) => Math.max(mean, MIN_SCALE));
+}
+
+/**
+ * A matrix of codes that are there already.
+ *
+ * @throws TypeError, RangeError for a wrong argument, a code that is not -1, 0 or 1 (its index is named), NaN or
+ * Infinity in scales; OutOfMemoryError
+ */
+export function pack(lb: Lowbit, options: TernaryPackOptions): Matrix {
+  const where = "ternary.pack";
+  const shape = checkShape(where, "ternary", options);
+  const writeRow = codeRows(`${where}: codes`, options.codes, shape.rows, shape.cols);
+  const scales = checkScales(`${where}: scales`, options.scales, shape);
+  return makeMatrix(where, lb, shape, options.kernel, scales, writeRow);
+}
+
+// Plane 0 has the columns with w >= 0, plane 1 those with w > 0.
+function setCode(out: Uint8Array, col: number, code: number): void {
+  const at = (col >> 3) << 1;
+  const bit = 1 << (col & 7);
+  if (code >= 0) out[at] = (out[at] as number) | bit;
+  if (code > 0) out[at + 1] = (out[at + 1] as number) | bit;
+}
+
+function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, cols: number): RowWriter {
+  if (codes instanceof Int8Array) {
+    checkLength(where, codes, rows * cols, `rows ${rows} x cols ${cols}`);
+    return (row, out) => {
+      for (let col = 0, at = row * cols; col < cols; col++, at++) {
+        const code = codes[at] as number;
+        if (code < -1 || code > 1) throw rangeError(where, "-1, 0 or 1", `${code} at index ${at}`);
+        setCode(out, col, code);
+      }
+    };
+  }
+  if (!(codes instanceof Uint8Array))
+    throw typeError(where, "an Int8Array of codes or a Uint8Array of 2-bit codes", codes);
+  const rowBytes = Math.ceil(cols / 4);
+  checkLength(where, codes, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes of 4 columns`);
+  return (row, out) => {
+    const line = codes.subarray(row * rowBytes, (row + 1) * rowBytes);
+    for (let b = 0; b < rowBytes; b++) {
+      // 4 codes of 2 bits: the low bits of all, and the high bits of all, side by side.
+      const byte = line[b] as number;
+      const used = cols - 4 * b < 4 ? (1 << (2 * (cols - 4 * b))) - 1 : 0xff;
+      const low = byte & 0x55 & used;
+      const high = (byte >> 1) & 0x55 & used;
+      if ((low & high) !== 0) {
+        const col = 4 * b + (31 - Math.clz32(low & high & -(low & high))) / 2;
+        throw rangeError(where, "codes 0, 1 or 2", `3 at row ${row}, column ${col}`);
+      }
+      const shift = (b & 1) << 2;
+      const at = (b >> 1) << 1;
+      out[at] = (out[at] as number) | (squeeze(low | high) << shift);
+      out[at + 1] = (out[at + 1] as number) | (squeeze(high) << shift);
+    }
+  };
+}
+
+// Bits 0, 2, 4, 6 to bits 0..3.
+function squeeze(v: number): number {
+  const pairs = (v | (v >> 1)) & 0x33;
+  return (pairs | (pairs >> 2)) & 0x0f;
+}
