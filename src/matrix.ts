@@ -64,11 +64,11 @@ const LOOKUP_TOKENS = 8;
 const LOOKUP_TILE_BYTES = 131072;
 
 const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
-const floatBits = new Float32Array(1);
-const intBits = new Uint32Array(floatBits.buffer);
+const floatBits = /* @__PURE__ */ new Float32Array(1);
+const intBits = /* @__PURE__ */ new Uint32Array(floatBits.buffer);
 
 // Weights that the collector finds before dispose() does. A backstop only: nothing says when, or whether, it runs.
-const abandoned = new FinalizationRegistry<() => void>((release) => release());
+const abandoned = /* @__PURE__ */ new FinalizationRegistry<() => void>((release) => release());
 
 export class PlaneMatrix implements Matrix {
   readonly format: FormatName;
@@ -81,11 +81,7 @@ export class PlaneMatrix implements Matrix {
   readonly #engine: Engine;
   readonly #gemm: Kernel | undefined;
   readonly #panelTokens: number;
-  readonly #planes: 1 | 2;
-  readonly #byteCols: number;
-  readonly #groupByteCols: number;
-  readonly #paddedRows: number;
-  readonly #planeBytes: number;
+  readonly #layout: PlaneLayout;
   #address: number;
 
   /** Takes over the region at `address`, which holds the planes and scales of PlaneLayout. */
@@ -97,11 +93,7 @@ export class PlaneMatrix implements Matrix {
     this.rows = shape.rows;
     this.cols = shape.cols;
     this.byteLength = layout.bytes;
-    this.#planes = layout.planes;
-    this.#byteCols = layout.byteCols;
-    this.#groupByteCols = layout.groupByteCols;
-    this.#paddedRows = layout.paddedRows;
-    this.#planeBytes = layout.planeBytes;
+    this.#layout = layout;
     this.#address = address;
     this.kernel = (engine.kernel("gemv", format, activation, forced) as Kernel).name;
     this.#gemm = engine.kernel("gemm", format, activation, forced);
@@ -150,12 +142,10 @@ export class PlaneMatrix implements Matrix {
   dequantize(): Float32Array {
     const address = this.#live(`${this.format}.dequantize`);
     const { rows, cols } = this;
-    const planes = this.#planes;
-    const byteCols = this.#byteCols;
-    const paddedRows = this.#paddedRows;
-    const bytes = this.#engine.arena.bytes.subarray(address, address + this.#planeBytes);
+    const { planes, byteCols, groupByteCols, paddedRows, planeBytes } = this.#layout;
+    const bytes = this.#engine.arena.bytes.subarray(address, address + planeBytes);
     const floats = this.#engine.arena.floats;
-    const scales = (address + this.#planeBytes) / 4;
+    const scales = (address + planeBytes) / 4;
     const w = new Float32Array(rows * cols);
     for (let row = 0; row < rows; row++) {
       const { offset, stride } = rowPlace(row, paddedRows, byteCols, planes);
@@ -165,7 +155,7 @@ export class PlaneMatrix implements Matrix {
         let at = offset + c * stride;
         let sum = ((bytes[at] as number) >> bit) & 1;
         if (planes === 2) sum += ((bytes[++at] as number) >> bit) & 1;
-        const group = Math.floor(c / this.#groupByteCols);
+        const group = Math.floor(c / groupByteCols);
         const scale = floats[scales + group * paddedRows + row] as number;
         w[row * cols + col] = (planes === 2 ? sum - 1 : 2 * sum - 1) * scale;
       }
@@ -202,7 +192,7 @@ export class PlaneMatrix implements Matrix {
     const { cols } = this;
     const floats = this.#engine.arena.floats;
     const start = at / 4;
-    const padded = this.#byteCols * BYTE_COLS;
+    const padded = this.#layout.byteCols * BYTE_COLS;
     floats.set(cols === x.length ? x : x.subarray(token * cols, (token + 1) * cols), start);
     if (padded > cols) floats.fill(0, start + cols, start + padded);
     const largest = this.#engine.exports.absmax(at, padded);
@@ -215,15 +205,11 @@ export class PlaneMatrix implements Matrix {
 
   // Prepare, core and finish of a few tokens by table lookup. Tiles of weights meet every token while they are cached.
   #lookup(where: string, address: number, x: Float32Array, n: number, y: Float32Array, firstToken = 0): void {
-    const { rows, activation } = this;
+    const { activation } = this;
     const { exports, arena } = this.#engine;
-    const byteCols = this.#byteCols;
-    const groupByteCols = this.#groupByteCols;
-    const paddedRows = this.#paddedRows;
-    const planes = this.#planes;
+    const { planes, byteCols, groupByteCols, groups, paddedRows, planeBytes } = this.#layout;
     const xBytes = align(byteCols * BYTE_COLS * 4);
     const tableBytes = align(byteCols * TABLE_BYTES[activation]);
-    const groups = Math.ceil(byteCols / groupByteCols);
     const stepBytes = align(groups * Math.ceil(groupByteCols / LUT8_BLOCK) * 4);
     const yBytes = paddedRows * 4;
     const xs = this.#engine.scratch(xBytes + n * (tableBytes + stepBytes + yBytes));
@@ -250,7 +236,7 @@ export class PlaneMatrix implements Matrix {
       }
     }
     const gemv = exports.gemv(this.kernel);
-    const scales = address + this.#planeBytes;
+    const scales = address + planeBytes;
     const rowStep =
       n === 1 ? paddedRows : Math.max(1, Math.floor(LOOKUP_TILE_BYTES / (byteCols * planes * TILE_ROWS))) * TILE_ROWS;
     for (let row = 0; row < paddedRows; row += rowStep) {
@@ -271,19 +257,16 @@ export class PlaneMatrix implements Matrix {
         );
       }
     }
-    this.#copyOut(arena.floats, ys, n, y, rows);
+    this.#copyOut(arena.floats, ys, n, y);
   }
 
   // The same for many tokens: activations to a panel, tiles of weights to codes, dot products.
   #panel(where: string, address: number, x: Float32Array, n: number, y: Float32Array, firstToken: number): void {
     const { exports, arena, variant } = this.#engine;
-    const byteCols = this.#byteCols;
-    const groupByteCols = this.#groupByteCols;
-    const paddedRows = this.#paddedRows;
+    const { byteCols, groupByteCols, groups, paddedRows, planeBytes } = this.#layout;
     const even = n + (n & 1);
     const xBytes = align(byteCols * BYTE_COLS * 4);
     const panelBytes = byteCols * PANEL_BYTES[variant];
-    const groups = Math.ceil(byteCols / groupByteCols);
     const xs = this.#engine.scratch(
       2 * xBytes +
         even * panelBytes +
@@ -317,7 +300,7 @@ export class PlaneMatrix implements Matrix {
     }
     exports.gemm((this.#gemm as Kernel).name)(
       address,
-      address + this.#planeBytes,
+      address + planeBytes,
       panel,
       sums,
       factors,
@@ -330,13 +313,14 @@ export class PlaneMatrix implements Matrix {
       groupByteCols,
       even,
     );
-    this.#copyOut(arena.floats, ys, n, y, this.rows);
+    this.#copyOut(arena.floats, ys, n, y);
   }
 
   // [n, paddedRows] in linear memory to [n, rows].
-  #copyOut(floats: Float32Array, from: number, n: number, y: Float32Array, rows: number): void {
+  #copyOut(floats: Float32Array, from: number, n: number, y: Float32Array): void {
+    const { rows } = this;
     for (let token = 0; token < n; token++) {
-      const start = from / 4 + token * this.#paddedRows;
+      const start = from / 4 + token * this.#layout.paddedRows;
       y.set(floats.subarray(start, start + rows), token * rows);
     }
   }
