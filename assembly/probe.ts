@@ -9,8 +9,15 @@ export function probe(zero: i32): i32 {
   const c = v128.or(i8x16(127, 127, 0, 2, 127, 127, 127, 127, 1, 1, 2, 2, 64, 3, 7, 127), hide);
   const pairs = i16x8.relaxed_dot_i8x16_i7x16_s(x, c);
   if (!i8x16.all_true(i16x8.eq(pairs, i16x8(-127, 254, 32258, -32512, 0, 10, -148, -319)))) return 0;
-  const quads = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, c, i32x4.splat(1 << 20));
-  if (!i8x16.all_true(i32x4.eq(quads, i32x4(1048703, 1048322, 1048586, 1048109)))) return 0;
+  // Chained, and with both operands and a second sum still in use: one compiler got exactly that wrong.
+  let a = v128.or(i32x4.splat(1 << 20), hide), b = i32x4.splat(-5);
+  for (let i = zero; i < 3; i++) {
+    a = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, c, a);
+    b = i32x4.relaxed_dot_i8x16_i7x16_add_s(c, v128.and(x, c), b);
+    b = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, c, b);
+  }
+  if (!i8x16.all_true(i32x4.eq(a, i32x4(1048957, 1047814, 1048606, 1047175)))) return 0;
+  if (!i8x16.all_true(i32x4.eq(b, i32x4(48775, 96007, 31, 12109)))) return 0;
   const table = v128.or(i8x16(-8, 7, -6, 5, -4, 3, -2, 1, 0, -1, 2, -3, 4, -5, 6, -128), hide);
   const index = v128.or(i8x16(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0), hide);
   const mirrored = i8x16(-128, 6, -5, 4, -3, 2, -1, 0, 1, -2, 3, -4, 5, -6, 7, -8);

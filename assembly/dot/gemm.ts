@@ -1,8 +1,8 @@
 // gemm by integer dot products: a tile of weights is unpacked once to codes and then meets every token.
 // Layout, algebra and bounds: README.md in this folder.
 import { TILE_ROWS, tileHeight } from "../lib/layout";
-import { accumulate, hiddenSplat16, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
-import { quantize8 } from "../lut/prepare";
+import { accumulate, hidden, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
+import { quantize8, ROUND_F64 } from "../lut/prepare";
 
 // One step takes 4 bytes of activations: 4 int8 columns where there is a byte dot product, 2 int16 columns without.
 // @ts-ignore: decorator
@@ -24,13 +24,14 @@ const BLOCK_BYTES: usize = 16384;
 export function prepare_panel(
   x0: usize, x1: usize, panel: usize, sums: usize, byteCols: i32, groupByteCols: i32, r0: f64, r1: f64,
 ): void {
-  const rr0 = f64x2.splat(r0), rr1 = f64x2.splat(r1), ones = i16x8.splat(1);
+  const rr0 = f64x2.splat(r0), rr1 = f64x2.splat(r1);
+  const ones = hidden(i16x8.splat(1), byteCols), magic = hidden(f64x2.splat(ROUND_F64), byteCols);
   const groups: usize = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let group = 0; group < byteCols; group += groupByteCols) {
     let s0 = i32x4.splat(0), s1 = s0;
     const groupEnd = min(group + groupByteCols, byteCols);
     for (let c = group; c < groupEnd; c++) {
-      const q0 = quantize8(x0, rr0), q1 = quantize8(x1, rr1);
+      const q0 = quantize8(x0, rr0, magic), q1 = quantize8(x1, rr1, magic);
       s0 = i32x4.add(s0, i32x4.dot_i16x8_s(q0, ones));
       s1 = i32x4.add(s1, i32x4.dot_i16x8_s(q1, ones));
       if (ASC_FEATURE_RELAXED_SIMD) {
@@ -60,15 +61,13 @@ function sumLanes(v: v128): i32 {
 // Eight rows of four 2-bit codes, one row a 16-bit lane, to the codes of the next one (bytes) or two (int16) steps.
 // @ts-ignore: decorator
 @inline
-function storeCodes(v: v128, out: usize): void {
+function storeCodes(v: v128, out: usize, mask: v128): void {
   if (ASC_FEATURE_RELAXED_SIMD) {
-    const mask = i16x8.splat(0x0303);
     const a = v128.and(v128.or(v, i16x8.shl(v, 6)), mask);
     const b = v128.and(v128.or(i16x8.shr_u(v, 4), i16x8.shl(v, 2)), mask);
     v128.store(out, zipLow16(a, b));
     v128.store(out, zipHigh16(a, b), 16);
   } else {
-    const mask = i16x8.splat(3);
     let a = v128.and(v, mask), b = v128.and(i16x8.shr_u(v, 2), mask);
     v128.store(out, zipLow16(a, b));
     v128.store(out, zipHigh16(a, b), 16);
@@ -84,9 +83,13 @@ function storeCodes(v: v128, out: usize): void {
 // @ts-ignore: decorator
 @inline
 function unpack(w: usize, height: i32, n: i32, out: usize, mask: v128, planes: i32): void {
-  const spread = planes == 1
-    ? i8x16(0x00, 0x02, 0x08, 0x0a, 0x20, 0x22, 0x28, 0x2a, -0x80, -0x7e, -0x78, -0x76, -0x60, -0x5e, -0x58, -0x56)
-    : i8x16(0x00, 0x01, 0x04, 0x05, 0x10, 0x11, 0x14, 0x15, 0x40, 0x41, 0x44, 0x45, 0x50, 0x51, 0x54, 0x55);
+  const spread = hidden(
+    planes == 1
+      ? i8x16(0x00, 0x02, 0x08, 0x0a, 0x20, 0x22, 0x28, 0x2a, -0x80, -0x7e, -0x78, -0x76, -0x60, -0x5e, -0x58, -0x56)
+      : i8x16(0x00, 0x01, 0x04, 0x05, 0x10, 0x11, 0x14, 0x15, 0x40, 0x41, 0x44, 0x45, 0x50, 0x51, 0x54, 0x55),
+    n,
+  );
+  const fields = hidden(ASC_FEATURE_RELAXED_SIMD ? i16x8.splat(0x0303) : i16x8.splat(3), n);
   const nibbleBytes = STEP_BYTES * <usize>(stepsPerByteCol() >> 1);
   for (let c = 0; c < n; c++) {
     let o = out;
@@ -94,14 +97,14 @@ function unpack(w: usize, height: i32, n: i32, out: usize, mask: v128, planes: i
     while (o < end) {
       const v = v128.load(w), low = lookup(spread, v128.and(v, mask)), high = lookup(spread, highNibble(v, mask));
       if (planes == 1) {
-        storeCodes(i16x8.extend_low_i8x16_u(low), o);
-        storeCodes(i16x8.extend_high_i8x16_u(low), o + 32);
-        storeCodes(i16x8.extend_low_i8x16_u(high), o + nibbleBytes);
-        storeCodes(i16x8.extend_high_i8x16_u(high), o + nibbleBytes + 32);
+        storeCodes(i16x8.extend_low_i8x16_u(low), o, fields);
+        storeCodes(i16x8.extend_high_i8x16_u(low), o + 32, fields);
+        storeCodes(i16x8.extend_low_i8x16_u(high), o + nibbleBytes, fields);
+        storeCodes(i16x8.extend_high_i8x16_u(high), o + nibbleBytes + 32, fields);
         o += 64;
       } else {
-        storeCodes(i16x8.extadd_pairwise_i8x16_u(low), o);
-        storeCodes(i16x8.extadd_pairwise_i8x16_u(high), o + nibbleBytes);
+        storeCodes(i16x8.extadd_pairwise_i8x16_u(low), o, fields);
+        storeCodes(i16x8.extadd_pairwise_i8x16_u(high), o + nibbleBytes, fields);
         o += 32;
       }
       w += 16;
@@ -175,7 +178,7 @@ function gemm(
   w: usize, scales: usize, panel: usize, sums: usize, factors: usize, y: usize, scratch: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, n: i32, planes: i32, exact32: bool,
 ): void {
-  const mask = hiddenSplat8(15, byteCols), ones = hiddenSplat16(1, byteCols);
+  const mask = hiddenSplat8(15, byteCols), ones = hidden(i16x8.splat(1), byteCols);
   const perCol = stepsPerByteCol(), blockCols = BLOCK_STEPS / perCol;
   const pairBytes = <usize>byteCols * <usize>perCol * 8, rowBytes = <usize>paddedRows << 2;
   const groups: usize = (byteCols + groupByteCols - 1) / groupByteCols;

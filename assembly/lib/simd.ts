@@ -10,7 +10,7 @@ export function lookup(table: v128, index: v128): v128 {
 }
 
 /**
- * The byte `value` in every lane, hidden from Binaryen. A constant it can fold is re-made at every use by V8 >= 13.6;
+ * The byte `value` in every lane, hidden from Binaryen. A constant it can fold is re-made at every use by V8 >= 13.6.
  * `positive` is any i32 that is never negative, which Binaryen cannot know.
  */
 // @ts-ignore: decorator
@@ -19,11 +19,11 @@ export function hiddenSplat8(value: i32, positive: i32): v128 {
   return i8x16.splat(<i8>((positive >>> 31) + value));
 }
 
-/** The 16-bit `value` in every lane, hidden likewise. */
+/** The vector `constant`, hidden likewise. */
 // @ts-ignore: decorator
 @inline
-export function hiddenSplat16(value: i32, positive: i32): v128 {
-  return i16x8.splat(<i16>((positive >>> 31) + value));
+export function hidden(constant: v128, positive: i32): v128 {
+  return v128.or(constant, i32x4.splat(positive >>> 31));
 }
 
 /** The high nibble of each byte. There is no byte shift on x86, so: shift the 16-bit lanes, then mask (mask = 15). */
