@@ -1,0 +1,205 @@
+import { type Activation, binary, type Lowbit, type Matrix, ternary } from "lowbit";
+import { FileError, getFloats, getTensor, type Safetensors } from "./safetensors.ts";
+
+/** The `config` of the file's metadata. Every size in this program comes from here. */
+export interface Config {
+  readonly format: "binary" | "ternary";
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  readonly vocabSize: number;
+  readonly maxPosition: number;
+  readonly ropeTheta: number;
+  readonly rmsNormEps: number;
+}
+
+export interface LayerWeights {
+  readonly inputNorm: Float32Array;
+  readonly query: Matrix;
+  readonly key: Matrix;
+  readonly value: Matrix;
+  readonly attentionNorm: Float32Array;
+  readonly output: Matrix;
+  readonly postAttentionNorm: Float32Array;
+  readonly gate: Matrix;
+  readonly up: Matrix;
+  readonly feedForwardNorm: Float32Array;
+  readonly down: Matrix;
+}
+
+export interface Weights {
+  readonly config: Config;
+  /** [vocabSize, hiddenSize]: the input embedding and, since it is tied, the output layer. */
+  readonly embedding: Float32Array;
+  readonly layers: readonly LayerWeights[];
+  readonly norm: Float32Array;
+  /** Every linear layer, for `dispose` and for reports. */
+  readonly matrices: readonly Matrix[];
+}
+
+/** A corrupt config must not ask for all memory: the key-value cache is the one size that no tensor confirms. */
+const MAX_CACHE_BYTES = 2 ** 31;
+
+/**
+ * Checks the file against its config and packs its linear layers into lowbit's memory.
+ * @throws {FileError} If the config or a tensor is missing, of a wrong kind, or one too many.
+ */
+export function loadWeights(lb: Lowbit, file: Safetensors, activation: Activation = "int8"): Weights {
+  const config = readConfig(file);
+  const { hiddenSize, intermediateSize, vocabSize } = config;
+  const attentionSize = config.heads * config.headDim;
+  const matrices: Matrix[] = [];
+  const read = new Set<string>();
+
+  const floats = (name: string, ...shape: number[]): Float32Array => {
+    read.add(name);
+    return getFloats(file, name, ["BF16", "F32"], shape);
+  };
+  const linear = (name: string, rows: number, cols: number): Matrix => {
+    read.add(`${name}.weight`).add(`${name}.weight_scale`);
+    const pack = config.format === "binary" ? packBinary : packTernary;
+    const matrix = pack(lb, file, name, rows, cols, activation);
+    matrices.push(matrix);
+    return matrix;
+  };
+
+  try {
+    const layers: LayerWeights[] = [];
+    for (let i = 0; i < config.layers; i++) {
+      const layer = `model.layers.${i}`;
+      layers.push({
+        inputNorm: floats(`${layer}.input_layernorm.weight`, hiddenSize),
+        query: linear(`${layer}.self_attn.q_proj`, attentionSize, hiddenSize),
+        key: linear(`${layer}.self_attn.k_proj`, attentionSize, hiddenSize),
+        value: linear(`${layer}.self_attn.v_proj`, attentionSize, hiddenSize),
+        attentionNorm: floats(`${layer}.self_attn.attn_sub_norm.weight`, attentionSize),
+        output: linear(`${layer}.self_attn.o_proj`, hiddenSize, attentionSize),
+        postAttentionNorm: floats(`${layer}.post_attention_layernorm.weight`, hiddenSize),
+        gate: linear(`${layer}.mlp.gate_proj`, intermediateSize, hiddenSize),
+        up: linear(`${layer}.mlp.up_proj`, intermediateSize, hiddenSize),
+        feedForwardNorm: floats(`${layer}.mlp.ffn_sub_norm.weight`, intermediateSize),
+        down: linear(`${layer}.mlp.down_proj`, hiddenSize, intermediateSize),
+      });
+    }
+    const embedding = floats("model.embed_tokens.weight", vocabSize, hiddenSize);
+    const norm = floats("model.norm.weight", hiddenSize);
+    // A tensor that is left over (a seventh layer, a bias) means that this is not the model the config describes.
+    for (const name of file.tensors.keys()) {
+      if (!read.has(name)) throw new FileError(`${file.name}: ${name}: unexpected tensor for this config`);
+    }
+    return { config, embedding, layers, norm, matrices };
+  } catch (error) {
+    for (const matrix of matrices) matrix.dispose();
+    throw error;
+  }
+}
+
+/** Uint8 [rows, cols / 8], the least significant bit first, 1 for +1: the packed bytes that `binary.pack` takes. */
+function packBinary(
+  lb: Lowbit,
+  file: Safetensors,
+  name: string,
+  rows: number,
+  cols: number,
+  activation: Activation,
+): Matrix {
+  const signs = getTensor(file, `${name}.weight`, ["U8"], [rows, Math.ceil(cols / 8)]).data;
+  const scales = getFloats(file, `${name}.weight_scale`, ["F32"], [rows]);
+  return binary.pack(lb, { rows, cols, signs, scales, activation });
+}
+
+/**
+ * Uint8 [rows / 4, cols] of 2-bit codes w + 1, four rows to a byte: row r is in byte row r % (rows / 4), in the bit
+ * pair r / (rows / 4). `ternary.pack` takes the same codes with four columns of one row to a byte.
+ */
+function packTernary(
+  lb: Lowbit,
+  file: Safetensors,
+  name: string,
+  rows: number,
+  cols: number,
+  activation: Activation,
+): Matrix {
+  if (rows % 4 !== 0) {
+    throw new FileError(`${file.name}: ${name}.weight: expected rows to be a multiple of 4 (four a byte), got ${rows}`);
+  }
+  const blockRows = rows / 4;
+  const { data } = getTensor(file, `${name}.weight`, ["U8"], [blockRows, cols]);
+  const scales = getFloats(file, `${name}.weight_scale`, ["F32"], [1]);
+  const bad = data.findIndex((byte) => (byte & (byte >> 1) & 0x55) !== 0);
+  if (bad >= 0) {
+    throw new FileError(
+      `${file.name}: ${name}.weight: expected codes 0 to 2, got 3 in byte [${Math.floor(bad / cols)},${bad % cols}]`,
+    );
+  }
+  const rowBytes = Math.ceil(cols / 4);
+  const codes = new Uint8Array(rows * rowBytes);
+  for (let row = 0; row < rows; row++) {
+    const start = (row % blockRows) * cols;
+    const shift = 2 * Math.floor(row / blockRows);
+    for (let col = 0; col < cols; col++) {
+      const code = ((data[start + col] as number) >> shift) & 3;
+      const at = row * rowBytes + (col >> 2);
+      codes[at] = (codes[at] as number) | (code << (2 * (col & 3)));
+    }
+  }
+  return ternary.pack(lb, { rows, cols, codes, scales, activation });
+}
+
+function readConfig(file: Safetensors): Config {
+  const text = file.metadata.get("config");
+  if (text === undefined) throw new FileError(`${file.name}: __metadata__.config is missing`);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FileError(`${file.name}: config is not valid JSON: ${reason}`);
+  }
+  if (typeof json !== "object" || json === null) {
+    throw new FileError(`${file.name}: config: expected an object, got ${text}`);
+  }
+  const values = new Map<string, unknown>(Object.entries(json));
+  const wrong = (key: string, expected: string): FileError =>
+    new FileError(`${file.name}: config.${key}: expected ${expected}, got ${JSON.stringify(values.get(key))}`);
+  const size = (key: string): number => {
+    const value = values.get(key);
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 1) throw wrong(key, "a positive integer");
+    return value;
+  };
+  const positive = (key: string): number => {
+    const value = values.get(key);
+    if (typeof value !== "number" || !Number.isFinite(value) || value <= 0) throw wrong(key, "a positive number");
+    return value;
+  };
+  const only = (key: string, expected: string | number | boolean): void => {
+    if (values.get(key) !== expected) throw wrong(key, JSON.stringify(expected));
+  };
+
+  const format = values.get("format");
+  if (format !== "binary" && format !== "ternary") throw wrong("format", '"binary" or "ternary"');
+  // Tokens are bytes, and the forward pass has these two choices written into it.
+  only("vocab_size", 256);
+  only("hidden_act", "relu2");
+  only("tie_word_embeddings", true);
+  const config: Config = {
+    format,
+    hiddenSize: size("hidden_size"),
+    layers: size("num_hidden_layers"),
+    heads: size("num_attention_heads"),
+    headDim: size("head_dim"),
+    intermediateSize: size("intermediate_size"),
+    vocabSize: size("vocab_size"),
+    maxPosition: size("max_position"),
+    ropeTheta: positive("rope_theta"),
+    rmsNormEps: positive("rms_norm_eps"),
+  };
+  if (config.headDim % 2 !== 0) throw wrong("head_dim", "an even number (rotary embedding turns pairs)");
+  const cacheBytes = 8 * config.layers * config.maxPosition * config.heads * config.headDim;
+  if (cacheBytes > MAX_CACHE_BYTES) {
+    throw wrong("max_position", `a key-value cache of at most ${MAX_CACHE_BYTES} bytes (this one: ${cacheBytes})`);
+  }
+  return config;
+}
