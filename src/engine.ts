@@ -110,26 +110,38 @@ export class Engine {
     return named ?? rows.find((row) => row.name.endsWith("_i32") === (this.dot === "i32")) ?? rows[0];
   }
 
+  get scratchBytes(): number {
+    return this.#scratchBytes;
+  }
+
   /** An address with at least `bytes` bytes for the length of one call, kept for the next. */
   scratch(bytes: number): number {
     if (bytes > this.#scratchBytes) {
-      const { arena } = this;
       const before = this.#scratchBytes;
-      if (before > 0) arena.release(this.#scratch);
-      this.#scratchBytes = 0;
+      this.#resizeScratch(0);
       try {
-        this.#scratch = arena.allocate(bytes);
-        this.#scratchBytes = bytes;
+        this.#resizeScratch(bytes);
       } catch (error) {
         // What was just released is still free: take it back, so that a failed call changes nothing.
-        if (before > 0) {
-          this.#scratch = arena.allocate(before);
-          this.#scratchBytes = before;
-        }
+        this.#resizeScratch(before);
         throw error;
       }
     }
     return this.#scratch;
+  }
+
+  /** Gives back what a call that failed had added to the scratch region. */
+  shrinkScratch(bytes: number): void {
+    if (bytes === this.#scratchBytes) return;
+    this.#resizeScratch(0);
+    this.#resizeScratch(bytes);
+  }
+
+  #resizeScratch(bytes: number): void {
+    if (this.#scratchBytes > 0) this.arena.release(this.#scratch);
+    this.#scratchBytes = 0;
+    if (bytes > 0) this.#scratch = this.arena.allocate(bytes);
+    this.#scratchBytes = bytes;
   }
 
   // The relaxed 32-bit dot product is one instruction on some machines and five on others; nothing says which, so run

@@ -1,4 +1,4 @@
-import { checkFloats, checkInteger, rangeError } from "./check.ts";
+import { checkFinite, checkFloats, checkInteger } from "./check.ts";
 import { type Engine, GEMM_SUM_BYTES, GEMM_TILE_BYTES, PANEL_BYTES } from "./engine.ts";
 import {
   type Activation,
@@ -126,15 +126,17 @@ export class PlaneMatrix implements Matrix {
     checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
     checkFloats(`${where}: x`, x, n * cols, `n ${n} x cols ${cols}`);
     if (out !== undefined) checkFloats(`${where}: out`, out, n * rows, `n ${n} x rows ${rows}`);
-    const y = out ?? new Float32Array(n * rows);
     const panel = n >= this.#panelTokens;
     const step = panel ? PANEL_TOKENS : LOOKUP_TOKENS;
+    // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
+    if (n > step) checkFinite(`${where}: x`, x);
+    const y = out ?? new Float32Array(n * rows);
     for (let token = 0; token < n; token += step) {
       const tokens = Math.min(step, n - token);
       const xs = x.subarray(token * cols, (token + tokens) * cols);
       const ys = y.subarray(token * rows, (token + tokens) * rows);
-      if (panel) this.#panel(where, address, xs, tokens, ys, token);
-      else this.#lookup(where, address, xs, tokens, ys, token);
+      if (panel) this.#panel(where, address, xs, tokens, ys);
+      else this.#lookup(where, address, xs, tokens, ys);
     }
     return y;
   }
@@ -188,7 +190,7 @@ export class PlaneMatrix implements Matrix {
   }
 
   // Copies one token to `at`, padded with zeros, and returns max |x|.
-  #load(where: string, at: number, x: Float32Array, token: number, firstToken: number): number {
+  #load(where: string, at: number, x: Float32Array, token: number, scratchBefore: number): number {
     const { cols } = this;
     const floats = this.#engine.arena.floats;
     const start = at / 4;
@@ -197,28 +199,30 @@ export class PlaneMatrix implements Matrix {
     if (padded > cols) floats.fill(0, start + cols, start + padded);
     const largest = this.#engine.exports.absmax(at, padded);
     if (!Number.isFinite(largest)) {
-      const index = x.findIndex((v) => !Number.isFinite(v));
-      throw rangeError(`${where}: x`, "finite numbers", `${x[index]} at index ${index + firstToken * cols}`);
+      this.#engine.shrinkScratch(scratchBefore);
+      checkFinite(`${where}: x`, x);
     }
     return largest;
   }
 
   // Prepare, core and finish of a few tokens by table lookup. Tiles of weights meet every token while they are cached.
-  #lookup(where: string, address: number, x: Float32Array, n: number, y: Float32Array, firstToken = 0): void {
+  #lookup(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
     const { activation } = this;
-    const { exports, arena } = this.#engine;
+    const { exports } = this.#engine;
     const { planes, byteCols, groupByteCols, groups, paddedRows, planeBytes } = this.#layout;
     const xBytes = align(byteCols * BYTE_COLS * 4);
     const tableBytes = align(byteCols * TABLE_BYTES[activation]);
-    const stepBytes = align(groups * Math.ceil(groupByteCols / LUT8_BLOCK) * 4);
-    const yBytes = paddedRows * 4;
+    // A weight a block and a unit a segment, of which there are no more than blocks.
+    const stepBytes = align(groups * Math.ceil(groupByteCols / LUT8_BLOCK) * 8);
+    const yBytes = 2 * paddedRows * 4; // sums and working space
+    const { scratchBytes } = this.#engine;
     const xs = this.#engine.scratch(xBytes + n * (tableBytes + stepBytes + yBytes));
     const tables = xs + xBytes;
     const steps = tables + n * tableBytes;
     const ys = steps + n * stepBytes;
     const factors: number[] = [];
     for (let token = 0; token < n; token++) {
-      const largest = this.#load(where, xs, x, token, firstToken);
+      const largest = this.#load(where, xs, x, token, scratchBytes);
       const t = tables + token * tableBytes;
       if (activation === "int8") {
         exports.prepareInt8[this.format](xs, t, byteCols, largest === 0 ? 0 : 127 / largest);
@@ -257,16 +261,17 @@ export class PlaneMatrix implements Matrix {
         );
       }
     }
-    this.#copyOut(arena.floats, ys, n, y);
+    this.#copyOut(ys, yBytes, n, y);
   }
 
   // The same for many tokens: activations to a panel, tiles of weights to codes, dot products.
-  #panel(where: string, address: number, x: Float32Array, n: number, y: Float32Array, firstToken: number): void {
+  #panel(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
     const { exports, arena, variant } = this.#engine;
     const { byteCols, groupByteCols, groups, paddedRows, planeBytes } = this.#layout;
     const even = n + (n & 1);
     const xBytes = align(byteCols * BYTE_COLS * 4);
     const panelBytes = byteCols * PANEL_BYTES[variant];
+    const { scratchBytes } = this.#engine;
     const xs = this.#engine.scratch(
       2 * xBytes +
         even * panelBytes +
@@ -282,9 +287,9 @@ export class PlaneMatrix implements Matrix {
     const ys = factors + align(even * 4);
     const scratch = ys + even * paddedRows * 4;
     for (let token = 0; token < n; token += 2) {
-      const first = this.#load(where, xs, x, token, firstToken);
+      const first = this.#load(where, xs, x, token, scratchBytes);
       const odd = token + 1 === n;
-      const second = odd ? 0 : this.#load(where, xs + xBytes, x, token + 1, firstToken);
+      const second = odd ? 0 : this.#load(where, xs + xBytes, x, token + 1, scratchBytes);
       exports.prepare_panel(
         xs,
         odd ? xs : xs + xBytes,
@@ -313,14 +318,15 @@ export class PlaneMatrix implements Matrix {
       groupByteCols,
       even,
     );
-    this.#copyOut(arena.floats, ys, n, y);
+    this.#copyOut(ys, paddedRows * 4, n, y);
   }
 
-  // [n, paddedRows] in linear memory to [n, rows].
-  #copyOut(floats: Float32Array, from: number, n: number, y: Float32Array): void {
+  // The results of n tokens, `bytes` apart in linear memory, to [n, rows].
+  #copyOut(from: number, bytes: number, n: number, y: Float32Array): void {
     const { rows } = this;
+    const { floats } = this.#engine.arena;
     for (let token = 0; token < n; token++) {
-      const start = from / 4 + token * this.#layout.paddedRows;
+      const start = (from + token * bytes) / 4;
       y.set(floats.subarray(start, start + rows), token * rows);
     }
   }

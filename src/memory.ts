@@ -3,7 +3,8 @@ import { OutOfMemoryError } from "./errors.ts";
 const PAGE = 65536;
 const ALIGN = 64;
 const FIRST = 1024; // address 0 is never handed out, so that a forgotten pointer is not a valid one
-const MAX_PAGES = 65536;
+// One page less than 4 GiB: a kernel's end pointer, just past the last byte, must not wrap to 0.
+const MAX_PAGES = 65535;
 
 interface Region {
   address: number;

@@ -11,8 +11,8 @@ export const BYTE_COLS = 8;
 /** Rows are padded to a multiple of this; tiles are TILE_ROWS high, the last one may be lower. */
 export const STRIP_ROWS = 16;
 export const TILE_ROWS = 64;
-/** Byte columns of one lut8 block: one step each (assembly/lut/prepare.ts). */
-export const LUT8_BLOCK = 64;
+/** Byte columns of one lut8 block (assembly/lut/prepare.ts). */
+export const LUT8_BLOCK = 16;
 
 /** Bit planes of a format: binary w = ±1 is one, ternary w = (B0 + B1) / 2 is two. */
 export const PLANES: Readonly<Record<FormatName, 1 | 2>> = { binary: 1, ternary: 2 };
@@ -60,7 +60,7 @@ export const kernels: readonly Kernel[] = [
     activation: "lut8",
     needs: "simd128",
     tile: [64, 8],
-    bound: "bytes: |low| + |high| <= 127; unsigned 16-bit: 64·255 = 16320 <= 65535",
+    bound: "bytes: |low| + |high| <= 127; unsigned 16-bit: 16·255 = 4080 <= 65535; 32-bit: 256·16·127·2047 < 2^31",
   },
   {
     name: "gemv_binary_f32_16x8",
@@ -87,7 +87,7 @@ export const kernels: readonly Kernel[] = [
     activation: "lut8",
     needs: "simd128",
     tile: [32, 8],
-    bound: "bytes: |low| + |high| <= 127; 16-bit: 64·2·127 = 16256 <= 32767",
+    bound: "bytes: |low| + |high| <= 127; 16-bit: 16·2·127 = 4064 <= 32767; 32-bit: 256·4064·2047 < 2^31",
   },
   {
     name: "gemv_ternary_f32_8x8",

@@ -1,8 +1,8 @@
 // gemv of one bit plane by table lookup: y = Σ ±x. Layout, algebra and bounds: README.md in this folder.
 import { TILE_ROWS, tileHeight } from "../lib/layout";
 import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
-import { INT8_BASE, LUT8_BLOCK, prepareInt8, prepareLut8 } from "./prepare";
-import { scaleRows, stripF32 } from "./strip";
+import { INT8_BASE, LUT8_BLOCK, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
+import { addScaled, addWeighted, scaleRows, stripF32 } from "./strip";
 
 // The sum of a low and a high entry is kept as an unsigned byte: sum + BIAS.
 const BIAS: i32 = 128;
@@ -23,31 +23,19 @@ export function prepare_binary_lut8(
   prepareLut8(x, tables, steps, byteCols, groupByteCols, p, BIAS);
 }
 
-// y[16] += scales · (step · sums). Sums of even rows in the low bytes of `all` = even + 256·odd (mod 2^16), of odd rows
-// in `odd`; each is too large by `bias`.
+// acc[16] += weight · sums of 16 rows. `all` has even + 256·odd rows (mod 2^16), `odd` the odd ones, each too large by
+// `bias`.
 // @ts-ignore: decorator
 @inline
-function addRows16(all: v128, odd: v128, bias: v128, step: v128, scales: usize, y: usize): void {
-  const even = i16x8.sub(i16x8.sub(all, i16x8.shl(odd, 8)), bias);
-  const rest = i16x8.sub(odd, bias);
-  const low = zipLow16(even, rest), high = zipHigh16(even, rest);
-  addScaled(i32x4.extend_low_i16x8_s(low), step, scales, y);
-  addScaled(i32x4.extend_high_i16x8_s(low), step, scales + 16, y + 16);
-  addScaled(i32x4.extend_low_i16x8_s(high), step, scales + 32, y + 32);
-  addScaled(i32x4.extend_high_i16x8_s(high), step, scales + 48, y + 48);
+function addRows16(acc: usize, all: v128, odd: v128, bias: v128, weight: i32): void {
+  addWeighted(acc, i16x8.sub(i16x8.sub(all, i16x8.shl(odd, 8)), bias), i16x8.sub(odd, bias), weight);
 }
 
-// @ts-ignore: decorator
-@inline
-function addScaled(sums: v128, step: v128, scales: usize, y: usize): void {
-  accumulate(y, f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), step), v128.load(scales)));
-}
-
-// One block of n <= LUT8_BLOCK byte columns: a sum is at most 255·64 < 2^16. `wide`: 64 rows, else 16.
+// One block of n <= LUT8_BLOCK byte columns: an unsigned sum is at most 16·255 < 2^16. `wide`: 64 rows, else 16.
 // @ts-ignore: decorator
 @inline
 function lut8Block(
-  w: usize, stride: usize, t: usize, n: i32, mask: v128, step: v128, scales: usize, y: usize, wide: bool,
+  w: usize, stride: usize, t: usize, n: i32, mask: v128, weight: i32, acc: usize, wide: bool,
 ): void {
   const zero = i16x8.splat(0);
   let a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero;
@@ -76,28 +64,39 @@ function lut8Block(
     w += stride;
   } while (t < end);
   const bias = i16x8.splat(<i16>(n * BIAS));
-  addRows16(a0, b0, bias, step, scales, y);
+  addRows16(acc, a0, b0, bias, weight);
   if (wide) {
-    addRows16(a1, b1, bias, step, scales + 64, y + 64);
-    addRows16(a2, b2, bias, step, scales + 128, y + 128);
-    addRows16(a3, b3, bias, step, scales + 192, y + 192);
+    addRows16(acc + 64, a1, b1, bias, weight);
+    addRows16(acc + 128, a2, b2, bias, weight);
+    addRows16(acc + 192, a3, b3, bias, weight);
   }
 }
 
 // @ts-ignore: decorator
 @inline
 function lut8Strip(
-  w: usize, stride: usize, scales: usize, tables: usize, steps: usize, y: usize,
+  w: usize, stride: usize, scales: usize, tables: usize, steps: usize, y: usize, acc: usize,
   paddedRows: i32, byteCols: i32, groupByteCols: i32, mask: v128, wide: bool,
 ): void {
+  const rowBytes: usize = wide ? 256 : 64;
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
-    for (let block = group; block < groupEnd; block += LUT8_BLOCK) {
-      const n = min(LUT8_BLOCK, groupEnd - block);
-      lut8Block(w, stride, tables, n, mask, v128.load32_splat(steps), scales, y, wide);
-      w += <usize>n * stride;
-      tables += <usize>n << 5;
+    for (let segment = group; segment < groupEnd; segment += LUT8_SEGMENT) {
+      const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd), unit = v128.load32_splat(steps);
       steps += 4;
+      memory.fill(acc, 0, rowBytes);
+      for (let block = segment; block < segmentEnd; block += LUT8_BLOCK) {
+        const n = min(LUT8_BLOCK, segmentEnd - block);
+        lut8Block(w, stride, tables, n, mask, load<i32>(steps), acc, wide);
+        w += <usize>n * stride;
+        tables += <usize>n << 5;
+        steps += 4;
+      }
+      for (let o: usize = 0; o < rowBytes; o += 32) {
+        const even = v128.load(acc + o), odd = v128.load(acc + o, 16);
+        addScaled(v128.shuffle<i32>(even, odd, 0, 4, 1, 5), unit, scales + o, y + o);
+        addScaled(v128.shuffle<i32>(even, odd, 2, 6, 3, 7), unit, scales + o + 16, y + o + 16);
+      }
     }
     scales += <usize>paddedRows << 2;
   }
@@ -107,18 +106,21 @@ export function gemv_binary_lut8_64x8(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
 ): void {
-  const mask = hiddenSplat8(15, byteCols);
+  const mask = hiddenSplat8(15, byteCols), work = <usize>paddedRows << 2;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows);
     const tile = w + <usize>row * <usize>byteCols, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
     memory.fill(out, 0, <usize>height << 2);
     if (height == TILE_ROWS) {
-      lut8Strip(tile, TILE_ROWS, s, tables, steps, out, paddedRows, byteCols, groupByteCols, mask, true);
+      lut8Strip(
+        tile, TILE_ROWS, s, tables, steps, out, out + work, paddedRows, byteCols, groupByteCols, mask, true,
+      );
     } else {
       for (let i = 0; i < height; i += 16) {
-        const o = <usize>i << 2;
+        const o = out + (<usize>i << 2);
         lut8Strip(
-          tile + <usize>i, height, s + o, tables, steps, out + o, paddedRows, byteCols, groupByteCols, mask, false,
+          tile + <usize>i, height, s + (<usize>i << 2), tables, steps, o, o + work,
+          paddedRows, byteCols, groupByteCols, mask, false,
         );
       }
     }

@@ -4,8 +4,15 @@
 // Columns come in bytes of 8, so tables come in pairs: "low" for columns 0..3 of the byte, "high" for 4..7.
 import { hidden, lookup } from "../lib/simd";
 
-/** Byte columns that share one lut8 step: 512 columns. Finer blocks cost flushes, coarser ones precision. */
-export const LUT8_BLOCK: i32 = 64;
+/** Byte columns that share a lut8 step: 128 columns. */
+export const LUT8_BLOCK: i32 = 16;
+
+/**
+ * Byte columns of a lut8 segment: 32768 columns. Sums of blocks are weighted by integers up to LUT8_WEIGHT and added in
+ * int32 over a segment: 256 blocks · 16·2·127 · 2047 = 2129731584 < 2^31 for two planes.
+ */
+export const LUT8_SEGMENT: i32 = 4096;
+const LUT8_WEIGHT: f32 = 2047;
 
 /**
  * x = INT8_BASE·h + l with h = round(x / 9), so |h| <= 14 and |l| <= 4 for |x| <= 127. A base of 9 and not 8, because
@@ -144,12 +151,29 @@ function roundedTable(z: v128, s0: v128, s1: v128, magic: v128, bits: v128): v12
   );
 }
 
+// max over byte columns of Σ|x·p| (8 columns), for the floats from x to end.
+// @ts-ignore: decorator
+@inline
+function largestSum(x: usize, end: usize, p: v128, magnitude: v128): f32 {
+  let m = i32x4.splat(0); // positive floats are ordered like their bits
+  do {
+    const a = v128.and(f32x4.mul(v128.load(x), p), magnitude);
+    const b = v128.and(f32x4.mul(v128.load(x, 16), p), magnitude);
+    let s = f32x4.add(a, b);
+    s = f32x4.add(s, v128.shuffle<f32>(s, s, 2, 3, 0, 1));
+    m = i32x4.max_s(m, f32x4.add(s, v128.shuffle<f32>(s, s, 1, 0, 3, 2)));
+    x += 32;
+  } while (x < end);
+  return f32x4.extract_lane(m, 0);
+}
+
 /**
- * lut8 tables, 32 bytes a byte column (low, high), and one float32 step a block of LUT8_BLOCK byte columns.
- * In a block with M = max over its byte columns of Σ|x| (8 columns), entries are round(Σ± 126 x / M): the absolute
- * values of a low and a high entry then add up to at most 126 + 1 = 127 (each rounding adds at most 1/2), so their sum
- * is an int8. `bias` as in prepareInt8. `p` is the power of two that brings max |x| of the token near 1; a block below
- * 2^-100 of it counts as zero.
+ * lut8 tables, 32 bytes a byte column (low, high), and steps: for each segment of a scale group its unit (float32) and
+ * then a weight for each of its blocks (int32). A block's step is weight · unit, the least that is no less than M / 126,
+ * where M is the largest Σ|x| of a byte column in it. Entries are round(Σ±x / step): the absolute values of a low and
+ * a high entry add up to at most 126 + 1 = 127 (each rounding adds at most 1/2), so their sum is an int8.
+ * `bias` as in prepareInt8. `p` is the power of two that brings max |x| of the token near 1; a segment below 2^-100 of
+ * it counts as zero.
  */
 // @ts-ignore: decorator
 @inline
@@ -161,28 +185,39 @@ export function prepareLut8(
   const magic = hidden(f32x4.splat(ROUND_F32), byteCols), bits = hidden(i32x4.splat(ROUND_F32_BITS), byteCols);
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
-    for (let block = group; block < groupEnd; block += LUT8_BLOCK) {
-      const end = x + (<usize>min(LUT8_BLOCK, groupEnd - block) << 5);
-      let m = i32x4.splat(0);
-      for (let q = x; q < end; q += 32) {
-        const a = v128.and(f32x4.mul(v128.load(q), pp), magnitude);
-        const b = v128.and(f32x4.mul(v128.load(q, 16), pp), magnitude);
-        let s = f32x4.add(a, b);
-        s = f32x4.add(s, v128.shuffle<f32>(s, s, 2, 3, 0, 1));
-        m = i32x4.max_s(m, f32x4.add(s, v128.shuffle<f32>(s, s, 1, 0, 3, 2)));
+    for (let segment = group; segment < groupEnd; segment += LUT8_SEGMENT) {
+      const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd);
+      const weights = steps + 4;
+      let largest: f32 = 0, at = weights, from = x;
+      for (let block = segment; block < segmentEnd; block += LUT8_BLOCK) {
+        const end = from + (<usize>min(LUT8_BLOCK, segmentEnd - block) << 5);
+        const m = largestSum(from, end, pp, magnitude);
+        store<f32>(at, m);
+        largest = max(largest, m);
+        from = end;
+        at += 4;
       }
-      const largest = f32x4.extract_lane(m, 0);
       const zero = largest < <f32>7.888609052210118e-31; // 2^-100
-      const inverse = f32x4.splat(zero ? <f32>0 : <f32>126 / largest);
-      store<f32>(steps, zero ? <f32>0 : largest / <f32>126);
-      steps += 4;
-      for (; x < end; x += 32) {
-        const low = f32x4.mul(f32x4.mul(v128.load(x), pp), inverse);
-        const high = f32x4.mul(f32x4.mul(v128.load(x, 16), pp), inverse);
-        v128.store(tables, roundedTable(low, s0, s1, magic, bits));
-        v128.store(tables, v128.xor(roundedTable(high, s0, s1, magic, bits), flip), 16);
-        tables += 32;
+      const unit = zero ? <f32>0 : largest / <f32>126 / LUT8_WEIGHT;
+      store<f32>(steps, unit);
+      at = weights;
+      for (let block = segment; block < segmentEnd; block += LUT8_BLOCK) {
+        const end = x + (<usize>min(LUT8_BLOCK, segmentEnd - block) << 5);
+        const share = zero ? <f32>0 : ceil<f32>(load<f32>(at) * LUT8_WEIGHT / largest);
+        const weight = min(max(share, <f32>1), LUT8_WEIGHT);
+        store<i32>(at, <i32>weight);
+        at += 4;
+        const inverse = f32x4.splat(zero ? <f32>0 : <f32>1 / (weight * unit));
+        do {
+          const low = f32x4.mul(f32x4.mul(v128.load(x), pp), inverse);
+          const high = f32x4.mul(f32x4.mul(v128.load(x, 16), pp), inverse);
+          v128.store(tables, roundedTable(low, s0, s1, magic, bits));
+          v128.store(tables, v128.xor(roundedTable(high, s0, s1, magic, bits), flip), 16);
+          x += 32;
+          tables += 32;
+        } while (x < end);
       }
+      steps = at;
     }
   }
 }

@@ -14,6 +14,28 @@ export function scaleRows(y: usize, rows: i32, factor: f32): void {
 }
 
 /**
+ * lut8: acc[16] += weight · sums, for two vectors of eight 16-bit sums. |sum · weight| < 2^31 is the caller's bound.
+ * Lanes of acc: a0..3, b0..3, a4..7, b4..7.
+ */
+// @ts-ignore: decorator
+@inline
+export function addWeighted(acc: usize, a: v128, b: v128, weight: i32): void {
+  const forA = i32x4.splat(weight), forB = i32x4.splat(weight << 16);
+  const low = zipLow16(a, b), high = zipHigh16(a, b);
+  v128.store(acc, i32x4.add(v128.load(acc), i32x4.dot_i16x8_s(low, forA)));
+  v128.store(acc, i32x4.add(v128.load(acc, 16), i32x4.dot_i16x8_s(low, forB)), 16);
+  v128.store(acc, i32x4.add(v128.load(acc, 32), i32x4.dot_i16x8_s(high, forA)), 32);
+  v128.store(acc, i32x4.add(v128.load(acc, 48), i32x4.dot_i16x8_s(high, forB)), 48);
+}
+
+/** y[4] += scales · (unit · sums) */
+// @ts-ignore: decorator
+@inline
+export function addScaled(sums: v128, unit: v128, scales: usize, y: usize): void {
+  accumulate(y, f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), unit), v128.load(scales)));
+}
+
+/**
  * float32 sums of one vector of 16 plane rows. An entry is looked up byte by byte in four tables and zipped together.
  * planes 1: 16 rows of y. planes 2: neighbouring bytes are the two planes of a row, 8 rows of y.
  */

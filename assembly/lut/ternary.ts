@@ -3,8 +3,8 @@
 // product; the caller halves `factor`. Layout, algebra and bounds: README.md in this folder.
 import { TILE_ROWS, tileHeight } from "../lib/layout";
 import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
-import { INT8_BASE, LUT8_BLOCK, prepareInt8, prepareLut8 } from "./prepare";
-import { scaleRows, stripF32 } from "./strip";
+import { INT8_BASE, LUT8_BLOCK, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
+import { addScaled, addWeighted, scaleRows, stripF32 } from "./strip";
 
 // Two ways to add neighbouring bytes into 16-bit lanes. Relaxed: a dot product with ones, one instruction on x86, on
 // signed bytes. simd128: extadd_pairwise costs three on x86 (it reloads its constant), so bytes are kept unsigned
@@ -51,21 +51,11 @@ export function prepare_ternary_lut8(
   prepareLut8(x, tables, steps, byteCols, groupByteCols, p, bias());
 }
 
-// y[8] += scales · (step · sums)
-// @ts-ignore: decorator
-@inline
-function addRows8(sums: v128, step: v128, scales: usize, y: usize): void {
-  const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(sums));
-  const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(sums));
-  accumulate(y, f32x4.mul(f32x4.mul(low, step), v128.load(scales)));
-  accumulate(y + 16, f32x4.mul(f32x4.mul(high, step), v128.load(scales, 16)));
-}
-
-// One block of n <= LUT8_BLOCK byte columns: |sum| <= 2·127·64 = 16256. `wide`: 32 rows, else 16.
+// One block of n <= LUT8_BLOCK byte columns: |sum| <= 16·2·127 = 4064. `wide`: 32 rows, else 16.
 // @ts-ignore: decorator
 @inline
 function lut8Block(
-  w: usize, stride: usize, t: usize, n: i32, mask: v128, ones: v128, step: v128, scales: usize, y: usize, wide: bool,
+  w: usize, stride: usize, t: usize, n: i32, mask: v128, ones: v128, weight: i32, acc: usize, wide: bool,
 ): void {
   const zero = i16x8.splat(0);
   let a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero;
@@ -93,29 +83,37 @@ function lut8Block(
     t += 32;
     w += stride;
   } while (t < end);
-  addRows8(total(a0, b0, n), step, scales, y);
-  addRows8(total(a1, b1, n), step, scales + 32, y + 32);
-  if (wide) {
-    addRows8(total(a2, b2, n), step, scales + 64, y + 64);
-    addRows8(total(a3, b3, n), step, scales + 96, y + 96);
-  }
+  addWeighted(acc, total(a0, b0, n), total(a1, b1, n), weight);
+  if (wide) addWeighted(acc + 64, total(a2, b2, n), total(a3, b3, n), weight);
 }
 
 // @ts-ignore: decorator
 @inline
 function lut8Strip(
-  w: usize, stride: usize, scales: usize, tables: usize, steps: usize, y: usize,
+  w: usize, stride: usize, scales: usize, tables: usize, steps: usize, y: usize, acc: usize,
   paddedRows: i32, byteCols: i32, groupByteCols: i32, wide: bool,
 ): void {
-  const mask = hiddenSplat8(15, byteCols), ones = hiddenSplat8(1, byteCols);
+  const mask = hiddenSplat8(15, byteCols), ones = hiddenSplat8(1, byteCols), rowBytes: usize = wide ? 128 : 64;
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
-    for (let block = group; block < groupEnd; block += LUT8_BLOCK) {
-      const n = min(LUT8_BLOCK, groupEnd - block);
-      lut8Block(w, stride, tables, n, mask, ones, v128.load32_splat(steps), scales, y, wide);
-      w += <usize>n * stride;
-      tables += <usize>n << 5;
+    for (let segment = group; segment < groupEnd; segment += LUT8_SEGMENT) {
+      const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd), unit = v128.load32_splat(steps);
       steps += 4;
+      memory.fill(acc, 0, rowBytes);
+      for (let block = segment; block < segmentEnd; block += LUT8_BLOCK) {
+        const n = min(LUT8_BLOCK, segmentEnd - block);
+        lut8Block(w, stride, tables, n, mask, ones, load<i32>(steps), acc, wide);
+        w += <usize>n * stride;
+        tables += <usize>n << 5;
+        steps += 4;
+      }
+      // Rows 0..3, 8..11, 4..7, 12..15 of each 16, as addWeighted leaves them.
+      for (let o: usize = 0; o < rowBytes; o += 64) {
+        addScaled(v128.load(acc + o), unit, scales + o, y + o);
+        addScaled(v128.load(acc + o, 32), unit, scales + o + 16, y + o + 16);
+        addScaled(v128.load(acc + o, 16), unit, scales + o + 32, y + o + 32);
+        addScaled(v128.load(acc + o, 48), unit, scales + o + 48, y + o + 48);
+      }
     }
     scales += <usize>paddedRows << 2;
   }
@@ -125,6 +123,7 @@ export function gemv_ternary_lut8_32x8(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
 ): void {
+  const work = <usize>paddedRows << 2;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), stride = <usize>height << 1;
     const tile = w + <usize>row * <usize>byteCols * 2, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
@@ -133,13 +132,15 @@ export function gemv_ternary_lut8_32x8(
     for (; i + 32 <= height; i += 32) {
       const o = <usize>i << 2;
       lut8Strip(
-        tile + (<usize>i << 1), stride, s + o, tables, steps, out + o, paddedRows, byteCols, groupByteCols, true,
+        tile + (<usize>i << 1), stride, s + o, tables, steps, out + o, out + o + work,
+        paddedRows, byteCols, groupByteCols, true,
       );
     }
     if (i < height) {
       const o = <usize>i << 2;
       lut8Strip(
-        tile + (<usize>i << 1), stride, s + o, tables, steps, out + o, paddedRows, byteCols, groupByteCols, false,
+        tile + (<usize>i << 1), stride, s + o, tables, steps, out + o, out + o + work,
+        paddedRows, byteCols, groupByteCols, false,
       );
     }
     scaleRows(out, height, factor);

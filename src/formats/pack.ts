@@ -1,8 +1,8 @@
 // What every format of bit planes does to become a matrix.
 import {
   checkChoice,
+  checkFinite,
   checkInteger,
-  checkLength,
   checkOptions,
   MAX_COLS,
   MAX_ROWS,
@@ -48,17 +48,15 @@ export function checkShape(where: string, format: FormatName, options: CommonOpt
   return { format, rows, cols, groupSize, activation };
 }
 
-/** Checks scales: length 1 (matrix), rows (row), or rows x groups; finite. */
+/** Checks scales: length 1 (matrix), rows (row), or rows x groups (group); finite. */
 export function checkScales(where: string, value: unknown, { rows, cols, groupSize }: Shape): Float32Array {
   if (!(value instanceof Float32Array)) throw typeError(where, "a Float32Array", value);
   const groups = Math.ceil(cols / groupSize);
-  if (value.length !== 1 && !(groups === 1 && value.length === rows)) {
-    const one = groups === 1 ? "1 (matrix) or" : "1 (matrix) or rows x groups =";
-    checkLength(where, value, rows * groups, `${one} ${rows * groups}: rows ${rows}, groupSize ${groupSize}`);
+  if (value.length !== 1 && value.length !== rows && value.length !== rows * groups) {
+    const lengths = groups === 1 ? `1 or ${rows}` : `1, ${rows} or ${rows * groups}`;
+    throw rangeError(where, `length ${lengths} (rows ${rows}, groups of a row ${groups})`, String(value.length));
   }
-  for (let i = 0; i < value.length; i++) {
-    if (!Number.isFinite(value[i])) throw rangeError(where, "finite scales", `${value[i]} at index ${i}`);
-  }
+  checkFinite(where, value);
   return value;
 }
 
@@ -67,7 +65,7 @@ export type RowWriter = (row: number, out: Uint8Array) => void;
 
 /**
  * Allocates and fills a matrix. A writer that throws leaves memory as it was.
- * @param scales [1] or [rows] or [rows, groups], checked
+ * @param scales [1], [rows] or [rows, groups], checked
  */
 export function makeMatrix(
   where: string,
@@ -123,7 +121,7 @@ function writeScales(
   floats.fill(0);
   for (let group = 0; group < groups; group++) {
     for (let row = 0; row < rows; row++) {
-      const index = scales.length === 1 ? 0 : row * groups + group;
+      const index = scales.length === 1 ? 0 : scales.length === rows ? row : row * groups + group;
       floats[group * paddedRows + row] = scales[index] as number;
     }
   }

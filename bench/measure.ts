@@ -1,0 +1,85 @@
+import Benchmark from "benchmark";
+
+/** One call of what is measured. */
+export type Run = () => void;
+
+/** Every case adds something of its result here: exported, so that no compiler can prove the work useless. */
+export const sink = { total: 0 };
+
+export interface Budget {
+  /** Milliseconds that one measurement should take. */
+  readonly slice: number;
+  readonly minRounds: number;
+  readonly maxRounds: number;
+  /** After these seconds no round beyond `minRounds` starts. */
+  readonly seconds: number;
+}
+
+export const fullBudget: Budget = { slice: 5, minRounds: 5, maxRounds: 41, seconds: 20 };
+export const quickBudget: Budget = { slice: 3, minRounds: 9, maxRounds: 31, seconds: 12 };
+
+/**
+ * Measures all cases of a group in turn, in many short rounds, each in a new order, so that a machine which slows down
+ * or a noisy neighbour touches all of them alike. Returns the median milliseconds a call for each.
+ */
+export function interleave(runs: readonly Run[], budget: Budget, betweenRounds: () => void): number[] {
+  const cases = runs.map((run) => ({
+    run,
+    calls: Math.max(1, Math.round(budget.slice / warm(run))),
+    samples: [] as number[],
+  }));
+  const order = [...cases];
+  const start = performance.now();
+  for (let round = 0; round < budget.maxRounds; round++) {
+    if (round >= budget.minRounds && performance.now() - start > budget.seconds * 1000) break;
+    shuffle(order);
+    for (const { run, calls, samples } of order) samples.push(measure(run, calls));
+    betweenRounds();
+  }
+  return cases.map(({ samples }) => median(samples));
+}
+
+/**
+ * V8 starts a WebAssembly function in its baseline compiler and swaps in optimised code after some calls: 10 calls and
+ * 30 ms, but not more than a second of calls that are long. Returns the fastest call in milliseconds.
+ */
+function warm(run: Run): number {
+  const start = performance.now();
+  let fastest = Infinity;
+  let elapsed = 0;
+  for (let calls = 0; calls < 2 || (calls < 10 && elapsed < 1000) || elapsed < 30; calls++) {
+    const before = performance.now();
+    run();
+    const after = performance.now();
+    fastest = Math.min(fastest, after - before);
+    elapsed = after - start;
+  }
+  return fastest;
+}
+
+/**
+ * One sample by benchmark.js, in milliseconds a call. It compiles a timing loop of its own for every sample, so no case
+ * runs in a loop whose call site other cases have made megamorphic, and it makes one untimed call first, which brings
+ * the case's own data back into the caches. minTime and maxTime below any clock keep it from adding cycles of its own;
+ * with `setup` or `teardown` it would inline decompiled source and lose the closure, so there are none.
+ */
+function measure(run: Run, calls: number): number {
+  const bench = new Benchmark(run, { initCount: calls, minSamples: 1, minTime: 1e-9, maxTime: -1 });
+  bench.run();
+  if (bench.error) throw bench.error;
+  return bench.times.period * 1000;
+}
+
+function shuffle<T>(items: T[]): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [items[i], items[j]] = [items[j] as T, items[i] as T];
+  }
+}
+
+export function median(samples: readonly number[]): number {
+  const sorted = [...samples].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] as number;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] as number)) / 2;
+}

@@ -1,0 +1,55 @@
+// npm run check: types, lint and format, package exports, examples in the documentation.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const failures: string[] = [];
+
+function step(name: string, command: string, args: string[], cwd = root): void {
+  console.log(`\n${name}: ${command} ${args.join(" ")}`);
+  // Our own binaries first, so that nothing is looked up on a network.
+  const path = `${join(root, "node_modules", ".bin")}:${process.env.PATH}`;
+  const { status } = spawnSync(command, args, { cwd, stdio: "inherit", env: { ...process.env, PATH: path } });
+  if (status !== 0) failures.push(name);
+}
+
+/** The ```ts blocks of a page, each a program that must compile and run. */
+function examples(page: string): string[] {
+  return [...readFileSync(join(root, page), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(
+    (match) => match[1] as string,
+  );
+}
+
+step("build", "tsx", ["scripts/build.ts", "--if-stale"]);
+
+mkdirSync(join(root, "build"), { recursive: true });
+const folder = mkdtempSync(join(root, "build", "check-"));
+try {
+  const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => join("docs", name))];
+  const programs = pages.flatMap((page) =>
+    examples(page).map((code, index) => {
+      const file = join(folder, `${page.replace(/\W/g, "-")}-${index + 1}.ts`);
+      writeFileSync(file, code);
+      return { name: `${page} example ${index + 1}`, file };
+    }),
+  );
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: "../../tsconfig.json", include: ["."] }));
+  step("types", "tsc", ["-p", "tsconfig.json"]);
+  step("types of examples", "tsc", ["-p", join(folder, "tsconfig.json")]);
+  for (const { name, file } of programs) step(name, "tsx", [file]);
+  step("lint and format", "biome", ["ci", "."]);
+  step("exports", "publint", ["--strict"]);
+  const { stdout } = spawnSync("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  const tarball = join(folder, (JSON.parse(stdout) as { filename: string }[])[0]?.filename ?? "");
+  step("types as a consumer sees them", "attw", [tarball, "--profile", "esm-only", "--entrypoints", "."]);
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+console.log(failures.length === 0 ? "\nall checks passed" : `\nfailed: ${failures.join(", ")}`);
+process.exitCode = failures.length === 0 ? 0 : 1;

@@ -1,0 +1,142 @@
+// Narrow accumulators at their extremes. Sums are kept in 8 and 16 bits for as long as the kernels' bounds allow, so the
+// tests put the largest possible terms at every place where a sum is flushed to a wider one, and one step to each side.
+
+import { equalBits } from "./lib/assert.ts";
+import {
+  type Activation,
+  activations,
+  availableVariants,
+  expectation,
+  type Format,
+  formats,
+  planesOf,
+  withMatrix,
+} from "./lib/library.ts";
+import { random } from "./lib/random.ts";
+import { suite } from "./lib/suite.ts";
+import { makeWeights, type Weights } from "./reference/weights.ts";
+
+const { instances, missing } = await availableVariants();
+
+/** The signs of x, whose product with x is the largest possible; or other extremes. One a row, then again from the top. */
+const rowKinds: { name: string; code: (x: number, column: number) => number }[] = [
+  { name: "w = sign x", code: (x) => (x < 0 ? -1 : 1) },
+  { name: "w = -sign x", code: (x) => (x < 0 ? 1 : -1) },
+  { name: "all +1", code: () => 1 },
+  { name: "all -1", code: () => -1 },
+  { name: "alternating", code: (_, k) => (k % 2 === 0 ? 1 : -1) },
+];
+
+/** Rows of each kind, 1 to 16 of them in each of several strips, so that every lane meets every kind. */
+function extremeWeights(format: Format, x: Float32Array, rows: number, groupSize?: number): Weights {
+  const cols = x.length;
+  const codes = new Int8Array(rows * cols);
+  for (let r = 0; r < rows; r++) {
+    const { code } = rowKinds[r % rowKinds.length] as (typeof rowKinds)[0];
+    for (let k = 0; k < cols; k++) codes[r * cols + k] = code(x[k] as number, k);
+  }
+  return makeWeights({ rows, cols, planes: planesOf(format), codes, scales: [1], groupSize });
+}
+
+function check(format: Format, activation: Activation, x: Float32Array, weights: Weights, label: string): void {
+  const { rows, cols } = weights;
+  const expected = expectation(weights, activation, x);
+  // Enough tokens for the kernels that unpack, an odd one among them, all at the extreme.
+  const n = 17;
+  const tokens = new Float32Array(n * cols);
+  for (let i = 0; i < n; i++) tokens.set(x, i * cols);
+  for (const { variant, lb } of instances) {
+    withMatrix(lb, format, weights, activation, (matrix) => {
+      const y = matrix.gemv(x);
+      expected(y, `${variant} ${rows} x ${cols}: ${label}`);
+      if (cols > 20000) return;
+      const all = matrix.gemm(tokens, n);
+      for (let i = 0; i < n; i++) {
+        equalBits(all.subarray(i * rows, (i + 1) * rows), y, `${variant} gemm ${rows} x ${cols}: ${label}`);
+      }
+    });
+  }
+}
+
+function filled(length: number, value: (k: number) => number): Float32Array {
+  return Float32Array.from({ length }, (_, k) => value(k));
+}
+
+// Where the kernels flush: after 3, 64, 144 and 255 bytes of columns, and after 64 steps of 2 columns; and their
+// neighbours and multiples, also those of other plausible choices.
+const flushes = [8, 24, 128, 252, 256, 504, 512, 1008, 1024, 1152, 1536, 2040, 2048, 2304, 4080];
+const lengths = [...new Set(flushes.flatMap((k) => [k - 1, k, k + 1, k + 8]))];
+
+const skipped = suite("bounds: variants");
+for (const { variant, reason } of missing) skipped.skip(variant, reason);
+skipped("one at least", () => {
+  if (instances.length === 0) throw new Error("no variant runs here");
+});
+
+for (const format of formats) {
+  for (const activation of activations) {
+    const t = suite(`bounds ${format} ${activation}`);
+    const rng = random(`bounds ${format} ${activation}`);
+
+    t("all terms at their largest, around every flush", () => {
+      for (const cols of lengths) {
+        const same = filled(cols, () => 1);
+        const mixed = filled(cols, () => (rng.bits() & 1 ? 1 : -1));
+        for (const groupSize of [undefined, 256]) {
+          check(format, activation, same, extremeWeights(format, same, 21, groupSize), `all 1, group ${groupSize}`);
+          check(format, activation, mixed, extremeWeights(format, mixed, 21, groupSize), `+-1, group ${groupSize}`);
+        }
+      }
+    });
+
+    t("every height of a tile", () => {
+      const x = filled(1160, () => (rng.bits() & 1 ? 3 : -3));
+      for (const rows of [5, 16, 21, 37, 53, 64, 69, 117]) {
+        check(format, activation, x, extremeWeights(format, x, rows), "+-3");
+      }
+    });
+
+    t("every magnitude that an activation can have", () => {
+      // x is an integer and the last one 127, so int8 keeps x as it is: whatever digits the kernels split it into, each
+      // value of them fills the narrow sums once.
+      for (let value = 1; value <= 127; value++) {
+        const x = filled(2049, (k) => (k === 2048 ? 127 : value));
+        check(format, activation, x, extremeWeights(format, x, 5), `all ${value}`);
+      }
+    });
+
+    t("table entries that all round outwards", () => {
+      // Sums of a nibble that end in one half, both ways: the pair bound of lut8 at its limit.
+      for (const [low, high] of [
+        [62.5, 63.5],
+        [63.5, 62.5],
+        [0.5, 125.5],
+        [125.5, 0.5],
+        [126, 0],
+        [0, 126],
+        [31.5, 94.5],
+      ] as const) {
+        const x = filled(520, (k) => (k % 8 === 0 ? low : k % 8 === 4 ? high : 0));
+        check(format, activation, x, extremeWeights(format, x, 21), `${low} and ${high}`);
+        const spread = filled(520, (k) => (k % 8 < 4 ? low : -high) / 4);
+        check(format, activation, spread, extremeWeights(format, spread, 21), `${low} and ${high}, spread`);
+      }
+    });
+
+    t("100,000 columns", () => {
+      const cols = 100_000;
+      const vectors = {
+        "all 1": filled(cols, () => 1),
+        "+-1": filled(cols, (k) => (k % 3 === 0 ? -1 : 1)),
+        // A sum that rounds the same way in every addition: in float32 it drifts unless it is kept in parts.
+        "all 1/3": filled(cols, () => 1 / 3),
+        gaussian: rng.gaussians(cols),
+      };
+      for (const [name, x] of Object.entries(vectors)) {
+        for (const groupSize of [undefined, 1024]) {
+          check(format, activation, x, extremeWeights(format, x, 5, groupSize), `${name}, group ${groupSize}`);
+        }
+      }
+    });
+  }
+}

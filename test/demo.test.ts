@@ -1,0 +1,126 @@
+// The example program, as a user runs it, and its reader of model files.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseSafetensors } from "../examples/shakespeare/safetensors.ts";
+import * as assert from "./lib/assert.ts";
+import { suite } from "./lib/suite.ts";
+
+const t = suite("demo");
+const example = fileURLToPath(new URL("../examples/shakespeare/", import.meta.url));
+const main = join(example, "main.ts");
+
+function run(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, ["--import", "tsx", main, ...args], { encoding: "utf8", cwd: example });
+}
+
+// Losses of the float64 forward that made the reference logits.
+for (const [model, loss] of [
+  ["ternary", 1.0156],
+  ["binary", 0.9876],
+] as const) {
+  t(`--verify: ${model} agrees with its reference logits`, () => {
+    const { status, stdout } = run("--model", model, "--verify");
+    const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)`, "m").exec(stdout)?.[1]);
+    assert.ok(value("nmse") <= 1e-4, stdout);
+    assert.ok(Math.abs(value("loss") - loss) <= 0.002, stdout);
+    assert.is(value("decode difference"), 0);
+    assert.is(status, 0);
+  });
+}
+
+t("--verify needs a model and its reference", () => {
+  const none = run("--model", main, "--verify");
+  assert.is(none.status, 1);
+  assert.match(none.stderr, /not a safetensors file/);
+});
+
+t("the same seed gives the same text, another one another", () => {
+  const text = (seed: string): string => run("--tokens", "40", "--seed", seed, "--prompt", "KING:").stdout;
+  const first = text("1");
+  assert.ok(first.startsWith("KING:") && first.length > 40, first);
+  assert.is(text("1"), first);
+  assert.is.not(text("2"), first);
+});
+
+t("figures at the end, on standard error", () => {
+  const { stderr } = run("--tokens", "8", "--model", "binary");
+  for (const word of ["seed", "memory", "decode", "tokens/s", "variant"]) assert.ok(stderr.includes(word), stderr);
+});
+
+t("mistakes are one line: exit 2 for the command line, 1 for files", () => {
+  const cases: [string[], number, RegExp][] = [
+    [["--tokens", "-1"], 2, /tokens/],
+    [["--tokens", "many"], 2, /tokens/],
+    [["--temperature", "-1"], 2, /temperature/],
+    [["--seed", "x"], 2, /seed/],
+    [["--threads", "0"], 2, /threads/],
+    [["--variant", "avx"], 2, /variant/],
+    [["--activation", "int4"], 2, /activation/],
+    [["--frobnicate"], 2, /frobnicate/],
+    [["--model", join(tmpdir(), "there-is-no-such.safetensors")], 1, /cannot read/],
+  ];
+  for (const [args, status, message] of cases) {
+    const result = run(...args);
+    assert.is(result.status, status, args.join(" "));
+    assert.match(result.stderr, message);
+    assert.is(result.stderr.trim().split("\n").length, 1, result.stderr);
+  }
+});
+
+const bytes = new Uint8Array(readFileSync(join(example, "models", "binary.safetensors")));
+const headerLength = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+
+t("safetensors: a truncated file is refused wherever it ends", () => {
+  for (const end of [
+    0,
+    1,
+    7,
+    8,
+    9,
+    100,
+    8 + headerLength - 1,
+    8 + headerLength,
+    8 + headerLength + 1,
+    bytes.length - 1,
+  ]) {
+    assert.throws(
+      () => parseSafetensors(bytes.subarray(0, end), "cut"),
+      (error: Error) => error.name === "FileError" && error.message.startsWith("cut: "),
+      `${end}`,
+    );
+  }
+  assert.throws(() => parseSafetensors(new Uint8Array([...bytes, 0]), "long"), /expected \d+ bytes of data/);
+  assert.is(parseSafetensors(bytes).tensors.size > 50, true);
+});
+
+/** The file with its header edited. */
+function edited(edit: (header: Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>) => void) {
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength)));
+  edit(header);
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const out = new Uint8Array(8 + text.length + bytes.length - 8 - headerLength);
+  new DataView(out.buffer).setBigUint64(0, BigInt(text.length), true);
+  out.set(text, 8);
+  out.set(bytes.subarray(8 + headerLength), 8 + text.length);
+  return out;
+}
+
+t("safetensors: a corrupt header is refused, naming the tensor and what was expected", () => {
+  const name = "model.layers.0.mlp.down_proj.weight_scale";
+  const cases: [string, Partial<{ dtype: string; shape: number[]; data_offsets: number[] }>, RegExp][] = [
+    ["shape", { shape: [383] }, /data_offsets: expected 1532 bytes/],
+    ["negative", { shape: [-384] }, /shape: expected/],
+    ["dtype", { dtype: "F31" }, /dtype: expected one of/],
+    ["overlap", { data_offsets: [4, 1540] }, /hole|overlap/],
+    ["outside", { data_offsets: [1e12, 1e12 + 1536] }, /hole|overlap|truncated/],
+    ["backwards", { data_offsets: [1536, 0] }, /data_offsets: expected \[begin, end\]/],
+    ["fraction", { data_offsets: [0.5, 1536.5] }, /data_offsets/],
+  ];
+  for (const [what, edit, message] of cases) {
+    const file = edited((header) => Object.assign(header[name] as object, edit));
+    assert.throws(() => parseSafetensors(file, "bad"), message, what);
+  }
+});

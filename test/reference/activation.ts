@@ -1,0 +1,134 @@
+import { absMax, roundHalfEven } from "./rounding.ts";
+
+const f32 = Math.fround;
+
+/** x as int8: x[k] is about q[k] * scale. */
+export interface Int8Activation {
+  q: Int32Array;
+  scale: number;
+}
+
+export function prepareInt8(x: Float32Array): Int8Activation {
+  const q = new Int32Array(x.length);
+  const amax = absMax(x);
+  if (amax === 0) return { q, scale: 0 };
+  const ratio = 127 / amax;
+  for (let k = 0; k < x.length; k++) q[k] = roundHalfEven((x[k] as number) * ratio);
+  return { q, scale: f32(amax / 127) };
+}
+
+/** Columns of one block, which shares a step: 16 bytes of 8 columns. */
+export const blockColumns = 128;
+
+/** Columns of one segment, whose blocks are weighted by integers and summed exactly. */
+export const segmentColumns = 32768;
+
+/** The largest weight of a block. */
+export const maxWeight = 2047;
+
+/** A segment below this is zero: its inverse step would leave the float32 range. */
+export const segmentFloor = 2 ** -100;
+
+/** The tables of one block of columns. */
+export interface Lut8Block {
+  /** First column. */
+  start: number;
+  /** Columns, padding included: a multiple of 8. */
+  length: number;
+  /** What one unit of a table entry is worth, in units of the segment. */
+  weight: number;
+  /** [length / 4][16]: the entry for the 4 columns of a nibble and a pattern of signs (bit set: plus, clear: minus). */
+  entries: Int32Array;
+}
+
+export interface Lut8Segment {
+  /** The group of columns whose weight scale applies. */
+  group: number;
+  unit: number;
+  blocks: Lut8Block[];
+}
+
+export interface Lut8Activation {
+  segments: Lut8Segment[];
+  /** Undoes the power of two that x was multiplied by. */
+  inversePower: number;
+}
+
+/** The bits 23..30 of a float32. */
+export function exponentField(value: number): number {
+  const view = new DataView(new ArrayBuffer(4));
+  view.setFloat32(0, value);
+  return (view.getUint32(0) >>> 23) & 0xff;
+}
+
+/** The sum of |x| over 8 columns, in the order in which a vector of four lanes is folded. */
+function byteSum(x: Float32Array, start: number): number {
+  const v = [0, 1, 2, 3].map((i) => f32(Math.abs(x[start + i] as number) + Math.abs(x[start + i + 4] as number))) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const u0 = f32(v[0] + v[2]);
+  const u1 = f32(v[1] + v[3]);
+  return f32(u0 + u1);
+}
+
+/** The 16 sums +-z0 +-z1 +-z2 +-z3, each rounded to an integer. */
+function nibbleEntries(z0: number, z1: number, z2: number, z3: number): number[] {
+  return Array.from({ length: 16 }, (_, pattern) => {
+    const sign = (bit: number): number => ((pattern >> bit) & 1 ? 1 : -1);
+    const low = f32(sign(0) * z0 + sign(1) * z1);
+    const high = f32(sign(2) * z2 + sign(3) * z3);
+    return roundHalfEven(f32(low + high));
+  });
+}
+
+/** x normalised by a power of two, so that its largest magnitude is in [1, 2) (up to 4 at the top of the range). */
+function normalise(x: Float32Array): { normal: Float32Array; inversePower: number } {
+  const biased = Math.max(254 - exponentField(absMax(x)), 1);
+  const power = 2 ** (biased - 127);
+  // Padded to whole bytes of 8 columns.
+  const normal = new Float32Array(Math.ceil(x.length / 8) * 8);
+  for (let k = 0; k < x.length; k++) normal[k] = f32((x[k] as number) * power);
+  return { normal, inversePower: 2 ** (127 - biased) };
+}
+
+/** x as tables. `groupSize` is the weights': no segment crosses the end of a group. */
+export function prepareLut8(x: Float32Array, groupSize: number): Lut8Activation {
+  const { normal, inversePower } = normalise(x);
+  const segments: Lut8Segment[] = [];
+  for (let groupStart = 0, group = 0; groupStart < x.length; groupStart += groupSize, group++) {
+    const groupEnd = Math.min(groupStart + groupSize, x.length);
+    for (let start = groupStart; start < groupEnd; start += segmentColumns) {
+      segments.push(prepareSegment(normal, start, Math.min(start + segmentColumns, groupEnd), group));
+    }
+  }
+  return { segments, inversePower };
+}
+
+function prepareSegment(normal: Float32Array, start: number, end: number, group: number): Lut8Segment {
+  const spans: { start: number; length: number; largest: number }[] = [];
+  for (let at = start; at < end; at += blockColumns) {
+    const length = Math.ceil((Math.min(at + blockColumns, end) - at) / 8) * 8;
+    let largest = 0;
+    for (let k = 0; k < length; k += 8) largest = Math.max(largest, byteSum(normal, at + k));
+    spans.push({ start: at, length, largest });
+  }
+  const largest = Math.max(...spans.map((span) => span.largest));
+  const zero = largest < segmentFloor;
+  // Two nibbles make a byte; 126 and not 127, so that both entries may round away from zero and still sum to 127.
+  const unit = zero ? 0 : f32(f32(largest / 126) / maxWeight);
+  const blocks = spans.map((span) => {
+    const share = zero ? 0 : Math.ceil(f32(f32(span.largest * maxWeight) / largest));
+    const weight = Math.min(Math.max(share, 1), maxWeight);
+    const inverse = zero ? 0 : f32(1 / f32(weight * unit));
+    const entries = new Int32Array(span.length * 4);
+    for (let k = 0; k < span.length; k += 4) {
+      const z = [0, 1, 2, 3].map((i) => f32((normal[span.start + k + i] as number) * inverse));
+      entries.set(nibbleEntries(...(z as [number, number, number, number])), k * 4);
+    }
+    return { start: span.start, length: span.length, weight, entries };
+  });
+  return { group, unit, blocks };
+}
