@@ -23,3 +23,14 @@ export function probe(zero: i32): i32 {
   const mirrored = i8x16(-128, 6, -5, 4, -3, 2, -1, 0, 1, -2, 3, -4, 5, -6, 7, -8);
   return <i32>i8x16.all_true(i8x16.eq(i8x16.relaxed_swizzle(table, index), mirrored));
 }
+
+/**
+ * How this machine lowers the relaxed dot product with 32-bit sums: 16 when through sums of pairs that saturate at 16
+ * bits (x86 without AVX-VNNI: five instructions), 32 when not (AVX-VNNI, ARM). It shows in the result for codes beyond
+ * 127, which is why kernels never use them: 4·127·255 through saturating pairs is 2·32767.
+ */
+export function dot_bits(zero: i32): i32 {
+  const x = i8x16.splat(<i8>(zero + 127)), codes = i8x16.splat(<i8>(zero - 1));
+  const sums = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, codes, i32x4.splat(zero));
+  return i32x4.extract_lane(sums, 0) == 65534 ? 16 : 32;
+}

@@ -91,7 +91,7 @@ export class Engine {
   readonly variant: Variant;
   readonly arena: Arena;
   readonly exports: KernelExports;
-  /** Which dot product gemm uses: timed on this machine where there is a choice. */
+  /** Which dot product gemm uses: with 32-bit sums where that is one instruction (assembly/probe.ts). */
   readonly dot: "i16" | "i32";
   #scratch = 0;
   #scratchBytes = 0;
@@ -99,11 +99,13 @@ export class Engine {
   constructor(module: WebAssembly.Module, variant: Variant) {
     this.variant = variant;
     this.arena = new Arena();
-    this.exports = typedExports(new WebAssembly.Instance(module, { env: { memory: this.arena.memory } }));
-    this.dot = variant === "relaxed" && this.#fasterWith32() ? "i32" : "i16";
+    const instance = new WebAssembly.Instance(module, { env: { memory: this.arena.memory } });
+    this.exports = typedExports(instance);
+    const dotBits = instance.exports.dot_bits as ((zero: number) => number) | undefined;
+    this.dot = dotBits?.(0) === 32 ? "i32" : "i16";
   }
 
-  /** The kernel for a job: the forced one, or the first of the registry, or for gemm the one timed to be faster. */
+  /** The kernel for a job: the forced one, or the one of the registry that suits this machine. */
   kernel(op: Kernel["op"], format: FormatName, activation: Activation, forced?: string): Kernel | undefined {
     const rows = candidates(op, format, activation, this.variant);
     const named = rows.find((row) => row.name === forced);
@@ -142,53 +144,6 @@ export class Engine {
     this.#scratchBytes = 0;
     if (bytes > 0) this.#scratch = this.arena.allocate(bytes);
     this.#scratchBytes = bytes;
-  }
-
-  // The relaxed 32-bit dot product is one instruction on some machines and five on others; nothing says which, so run
-  // both on a small tile and look. A clock that stands still (edge workers) leaves the 16-bit one.
-  #fasterWith32(): boolean {
-    const rows = 64;
-    const byteCols = 64;
-    const tokens = 8;
-    const weights = 0;
-    const scales = weights + rows * byteCols;
-    const panel = scales + rows * 4;
-    const sums = panel + tokens * byteCols * PANEL_BYTES.relaxed;
-    const factors = sums + tokens * 4;
-    const y = factors + tokens * 4;
-    const scratch = y + tokens * rows * 4;
-    const bytes = scratch + GEMM_TILE_BYTES + tokens * GEMM_SUM_BYTES;
-    const base = this.arena.allocate(bytes);
-    const time = (name: string): number => {
-      const run = this.exports.gemm(name);
-      const start = performance.now();
-      for (let i = 0; i < 8; i++) {
-        run(
-          base + weights,
-          base + scales,
-          base + panel,
-          base + sums,
-          base + factors,
-          base + y,
-          base + scratch,
-          0,
-          rows,
-          rows,
-          byteCols,
-          byteCols,
-          tokens,
-        );
-      }
-      return performance.now() - start;
-    };
-    let best16 = Number.POSITIVE_INFINITY;
-    let best32 = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < 4; round++) {
-      best16 = Math.min(best16, time("gemm_binary_int8_16x2"));
-      best32 = Math.min(best32, time("gemm_binary_int8_16x2_i32"));
-    }
-    this.arena.release(base);
-    return best32 < 0.9 * best16;
   }
 }
 

@@ -12,7 +12,7 @@ export interface Features {
   readonly threads: number;
   /** Why there are fewer threads than asked for. */
   readonly threadsReason?: string;
-  /** The dot product that int8 `gemm` uses: sums in 16-bit or in 32-bit lanes, whichever is faster here. */
+  /** The dot product that int8 `gemm` uses: sums in 32-bit lanes where that is one instruction, else in 16-bit lanes. */
   readonly dot: "i16" | "i32";
 }
 

@@ -87,7 +87,7 @@ function checkInit(where: string, options: InitOptions): { variant: "auto" | Var
 // A module that the caller gave: which of the two it is shows in its exports.
 function open(where: string, module: WebAssembly.Module, wanted: "auto" | Variant, threads: number | "auto"): Lowbit {
   const names = WebAssembly.Module.exports(module).map((e) => e.name);
-  if (!names.includes("gemv_ternary_lut8_32x8")) {
+  if (!names.includes("gemv_ternary_lut8_64x8")) {
     throw rangeError(
       `${where}: module`,
       "lowbit/wasm/simd.wasm or lowbit/wasm/relaxed.wasm of this version",

@@ -11,7 +11,7 @@ export const BYTE_COLS = 8;
 /** Rows are padded to a multiple of this; tiles are TILE_ROWS high, the last one may be lower. */
 export const STRIP_ROWS = 16;
 export const TILE_ROWS = 64;
-/** Byte columns of one lut8 block (assembly/lut/prepare.ts). */
+/** Byte columns of the smallest lut8 block (lut8Block in assembly/lut/prepare.ts). */
 export const LUT8_BLOCK = 16;
 
 /** Bit planes of a format: binary w = ±1 is one, ternary w = (B0 + B1) / 2 is two. */
@@ -60,7 +60,7 @@ export const kernels: readonly Kernel[] = [
     activation: "lut8",
     needs: "simd128",
     tile: [64, 8],
-    bound: "bytes: |low| + |high| <= 127; unsigned 16-bit: 16·255 = 4080 <= 65535; 32-bit: 256·16·127·2047 < 2^31",
+    bound: "bytes: |low| + |high| <= 127; unsigned 16-bit: 32·255 = 8160 <= 32767; 32-bit: 4096·255·2047 < 2^31",
   },
   {
     name: "gemv_binary_f32_16x8",
@@ -81,13 +81,13 @@ export const kernels: readonly Kernel[] = [
     bound: "bytes: |h low + h high| <= 112, 3·2·|l| <= 96; 16-bit: 144·2·112 = 32256 <= 32767",
   },
   {
-    name: "gemv_ternary_lut8_32x8",
+    name: "gemv_ternary_lut8_64x8",
     op: "gemv",
     format: "ternary",
     activation: "lut8",
     needs: "simd128",
-    tile: [32, 8],
-    bound: "bytes: |low| + |high| <= 127; 16-bit: 16·2·127 = 4064 <= 32767; 32-bit: 256·4064·2047 < 2^31",
+    tile: [64, 8],
+    bound: "bytes: |low| + |high| <= 127; 16-bit: 32·2·127 = 8128 <= 32767; 32-bit: 4096·2·127·2047 < 2^31",
   },
   {
     name: "gemv_ternary_f32_8x8",

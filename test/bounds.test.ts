@@ -64,7 +64,7 @@ function filled(length: number, value: (k: number) => number): Float32Array {
 
 // Where the kernels flush: after 3, 64, 144 and 255 bytes of columns, and after 64 steps of 2 columns; and their
 // neighbours and multiples, also those of other plausible choices.
-const flushes = [8, 24, 128, 252, 256, 504, 512, 1008, 1024, 1152, 1536, 2040, 2048, 2304, 4080];
+const flushes = [8, 24, 128, 252, 256, 504, 512, 1008, 1024, 1152, 1536, 2040, 2048, 2304, 4080, 4096, 32768];
 const lengths = [...new Set(flushes.flatMap((k) => [k - 1, k, k + 1, k + 8]))];
 
 const skipped = suite("bounds: variants");

@@ -157,15 +157,16 @@ function onlyBlock(x: Float32Array): Lut8Block {
   return segment?.blocks[0] as Lut8Block;
 }
 
-lut8("rounds table entries to integers, ties to even", () => {
+lut8("rounds table entries to integers", () => {
   // Sum 1.25; 126 / 1.25 = 100.8, so z = 100.8 25.2: their difference 75.6 becomes 76.
   const block = onlyBlock(floats(1, 0.25));
   is(block.length, 8);
   equalBits(block.entries.slice(0, 4), Int32Array.of(-126, 76, -76, 126), "entries");
-  // Sum 126 / 128, so z = 128 x': 62.5 in one nibble, 63.5 in the other.
+  // Sum 126 / 128, so z = 128 x': 62.5 in one nibble, halves up, and 63.5 in the other, halves down.
   const x = floats(62.5 / 128, 0, 0, 0, 63.5 / 128, 0, 0, 0);
   const tie = onlyBlock(x);
-  equalBits(Int32Array.of(tie.entries[1] as number, tie.entries[17] as number), Int32Array.of(62, 64), "ties");
+  const entries = [0, 1, 16, 17].map((at) => tie.entries[at] as number);
+  equalBits(Int32Array.from(entries), Int32Array.of(-62, 63, -64, 63), "ties");
 });
 
 lut8("multiplies by hand", () => {
@@ -205,8 +206,11 @@ lut8("splits columns into segments and blocks, anew at each group", () => {
   is(starts(20, 8), "0: 0+8; 1: 8+8; 2: 16+8");
   is(starts(300, 136), "0: 0+128 128+8; 1: 136+128 264+8; 2: 272+32");
   const long = prepareLut8(new Float32Array(32768 + 9).fill(1), 32768 + 9).segments;
-  is(long.map(({ blocks }) => blocks.length).join(), "256,1");
+  is(long.map(({ blocks }) => blocks.length).join(), "128,1");
   is(long[1]?.blocks[0]?.length, 16);
+  // Blocks are twice as long from 512 bytes of columns on.
+  is(prepareLut8(new Float32Array(4088), 4088).segments[0]?.blocks.length, 32);
+  is(prepareLut8(new Float32Array(4089), 4089).segments[0]?.blocks.length, 16);
 });
 
 lut8("weighs blocks by their largest sums, rounded up", () => {

@@ -61,7 +61,7 @@ for (const { variant, lb } of instances) {
   });
 
   t(`${variant}: a kernel that does not exist for the job is refused`, () => {
-    for (const kernel of ["gemv_ternary_lut8_32x8", "nothing", ""]) {
+    for (const kernel of ["gemv_ternary_lut8_64x8", "nothing", ""]) {
       assert.throwsWith(
         () => make(lb, "binary", 8, 8, { kernel }),
         RangeError,

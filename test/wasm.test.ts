@@ -48,7 +48,7 @@ for (const variant of ["simd", "relaxed"] as const) {
     const names = [...textOf(variant).matchAll(/^ \(export "([^"]+)"/gm)].map((m) => m[1] as string);
     const expected = kernels.filter((k) => k.needs === "simd128" || variant === "relaxed").map((k) => k.name);
     assert.equal(names.filter((name) => /^(gemv|gemm)_/.test(name)).sort(), expected.sort());
-    for (const name of names) assert.match(name, /^((gemv|gemm|prepare)_\w+|absmax|probe)$/);
+    for (const name of names) assert.match(name, /^((gemv|gemm|prepare)_\w+|absmax|probe|dot_bits)$/);
   });
 }
 

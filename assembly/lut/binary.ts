@@ -1,7 +1,7 @@
 // gemv of one bit plane by table lookup: y = Σ ±x. Layout, algebra and bounds: README.md in this folder.
 import { TILE_ROWS, tileHeight } from "../lib/layout";
 import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
-import { INT8_BASE, LUT8_BLOCK, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
+import { INT8_BASE, lut8Block, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
 import { addScaled, addWeighted, scaleRows, stripF32 } from "./strip";
 
 // The sum of a low and a high entry is kept as an unsigned byte: sum + BIAS.
@@ -23,18 +23,19 @@ export function prepare_binary_lut8(
   prepareLut8(x, tables, steps, byteCols, groupByteCols, p, BIAS);
 }
 
-// acc[16] += weight · sums of 16 rows. `all` has even + 256·odd rows (mod 2^16), `odd` the odd ones, each too large by
-// `bias`.
+// acc[16] += weight · sums of 16 rows: even rows first. `all` has even + 256·odd rows (mod 2^16), `odd` the odd ones.
 // @ts-ignore: decorator
 @inline
-function addRows16(acc: usize, all: v128, odd: v128, bias: v128, weight: i32): void {
-  addWeighted(acc, i16x8.sub(i16x8.sub(all, i16x8.shl(odd, 8)), bias), i16x8.sub(odd, bias), weight);
+function addRows16(acc: usize, all: v128, odd: v128, forEven: v128, forOdd: v128): void {
+  addWeighted(acc, i16x8.sub(all, i16x8.shl(odd, 8)), forEven, forOdd);
+  addWeighted(acc + 32, odd, forEven, forOdd);
 }
 
-// One block of n <= LUT8_BLOCK byte columns: an unsigned sum is at most 16·255 < 2^16. `wide`: 64 rows, else 16.
+// One block of n <= 32 byte columns: an unsigned sum is at most 255·32 = 8160. Sums stay too large by BIAS a byte column.
+// `wide`: 64 rows, else 16.
 // @ts-ignore: decorator
 @inline
-function lut8Block(
+function addBlock(
   w: usize, stride: usize, t: usize, n: i32, mask: v128, weight: i32, acc: usize, wide: bool,
 ): void {
   const zero = i16x8.splat(0);
@@ -63,12 +64,12 @@ function lut8Block(
     t += 32;
     w += stride;
   } while (t < end);
-  const bias = i16x8.splat(<i16>(n * BIAS));
-  addRows16(acc, a0, b0, bias, weight);
+  const forEven = i32x4.splat(weight), forOdd = i32x4.splat(weight << 16);
+  addRows16(acc, a0, b0, forEven, forOdd);
   if (wide) {
-    addRows16(acc + 64, a1, b1, bias, weight);
-    addRows16(acc + 128, a2, b2, bias, weight);
-    addRows16(acc + 192, a3, b3, bias, weight);
+    addRows16(acc + 64, a1, b1, forEven, forOdd);
+    addRows16(acc + 128, a2, b2, forEven, forOdd);
+    addRows16(acc + 192, a3, b3, forEven, forOdd);
   }
 }
 
@@ -83,19 +84,30 @@ function lut8Strip(
     const groupEnd = min(group + groupByteCols, byteCols);
     for (let segment = group; segment < groupEnd; segment += LUT8_SEGMENT) {
       const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd), unit = v128.load32_splat(steps);
+      const size = lut8Block(segmentEnd - segment);
       steps += 4;
       memory.fill(acc, 0, rowBytes);
-      for (let block = segment; block < segmentEnd; block += LUT8_BLOCK) {
-        const n = min(LUT8_BLOCK, segmentEnd - block);
-        lut8Block(w, stride, tables, n, mask, load<i32>(steps), acc, wide);
+      let bias = 0;
+      for (let block = segment; block < segmentEnd; block += size) {
+        const n = min(size, segmentEnd - block), weight = load<i32>(steps);
+        addBlock(w, stride, tables, n, mask, weight, acc, wide);
+        bias += weight * n;
         w += <usize>n * stride;
         tables += <usize>n << 5;
         steps += 4;
       }
-      for (let o: usize = 0; o < rowBytes; o += 32) {
-        const even = v128.load(acc + o), odd = v128.load(acc + o, 16);
-        addScaled(v128.shuffle<i32>(even, odd, 0, 4, 1, 5), unit, scales + o, y + o);
-        addScaled(v128.shuffle<i32>(even, odd, 2, 6, 3, 7), unit, scales + o + 16, y + o + 16);
+      // acc has rows 0 4 8 12, 2 6 10 14, 1 5 9 13, 3 7 11 15 of each 16.
+      const b = i32x4.splat(bias * BIAS);
+      for (let o: usize = 0; o < rowBytes; o += 64) {
+        const r0 = i32x4.sub(v128.load(acc + o), b), r2 = i32x4.sub(v128.load(acc + o, 16), b);
+        const r1 = i32x4.sub(v128.load(acc + o, 32), b), r3 = i32x4.sub(v128.load(acc + o, 48), b);
+        const low02 = v128.shuffle<i32>(r0, r2, 0, 4, 1, 5), high02 = v128.shuffle<i32>(r0, r2, 2, 6, 3, 7);
+        const low13 = v128.shuffle<i32>(r1, r3, 0, 4, 1, 5), high13 = v128.shuffle<i32>(r1, r3, 2, 6, 3, 7);
+        const s = scales + o, to = y + o;
+        addScaled(v128.shuffle<i32>(low02, low13, 0, 4, 1, 5), unit, s, to);
+        addScaled(v128.shuffle<i32>(low02, low13, 2, 6, 3, 7), unit, s + 16, to + 16);
+        addScaled(v128.shuffle<i32>(high02, high13, 0, 4, 1, 5), unit, s + 32, to + 32);
+        addScaled(v128.shuffle<i32>(high02, high13, 2, 6, 3, 7), unit, s + 48, to + 48);
       }
     }
     scales += <usize>paddedRows << 2;

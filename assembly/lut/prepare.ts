@@ -4,15 +4,23 @@
 // Columns come in bytes of 8, so tables come in pairs: "low" for columns 0..3 of the byte, "high" for 4..7.
 import { hidden, lookup } from "../lib/simd";
 
-/** Byte columns that share a lut8 step: 128 columns. */
-export const LUT8_BLOCK: i32 = 16;
-
 /**
  * Byte columns of a lut8 segment: 32768 columns. Sums of blocks are weighted by integers up to LUT8_WEIGHT and added in
- * int32 over a segment: 256 blocks · 16·2·127 · 2047 = 2129731584 < 2^31 for two planes.
+ * int32 over a segment: 4096 byte columns · 2·127 · 2047 = 2129731584 < 2^31 for two planes (and 255 for the biased
+ * bytes of one).
  */
 export const LUT8_SEGMENT: i32 = 4096;
 const LUT8_WEIGHT: f32 = 2047;
+
+/**
+ * Byte columns that share a lut8 step, in a segment of `length`: 128 columns, or 256 from 4096 columns on. Coarser blocks
+ * flush less often and have larger steps; with many of them the error of a token stays as near its mean.
+ */
+// @ts-ignore: decorator
+@inline
+export function lut8Block(length: i32): i32 {
+  return length < 512 ? 16 : 32;
+}
 
 /**
  * x = INT8_BASE·h + l with h = round(x / 9), so |h| <= 14 and |l| <= 4 for |x| <= 127. A base of 9 and not 8, because
@@ -111,7 +119,6 @@ export function prepareInt8(x: usize, tables: usize, byteCols: i32, r: f64, bias
 }
 
 // Sums of the first two columns in v, with signs from s0 and s1: lane i has those of index bits 0 and 1 of i.
-// The order of additions, (±v0 ±v1) + (±v2 ±v3), is part of the lut8 contract.
 // @ts-ignore: decorator
 @inline
 function lowSums(v: v128, s0: v128, s1: v128): v128 {
@@ -136,19 +143,16 @@ function signs1(hide: i32): v128 {
   return hidden(i32x4(<i32>0x80000000, <i32>0x80000000, 0, 0), hide);
 }
 
-// The table of the four columns in z, rounded to int8; magic = ROUND_F32, bits = its bits.
+// The table of four columns, int16 values at p in units of 1/256: (±v0 ±v1 ±v2 ±v3 + ½) >> 8. -v is (v ^ -1) + 1: m0, m1,
+// m2 are -1 in the lanes whose index bit is clear; `half` is ½ and the ones this leaves out. Lanes 0..7 are the entries
+// without column 3, which is then subtracted and added.
 // @ts-ignore: decorator
 @inline
-function roundedTable(z: v128, s0: v128, s1: v128, magic: v128, bits: v128): v128 {
-  const low = lowSums(z, s0, s1), high = highSums(z, s0, s1);
-  const e0 = f32x4.add(f32x4.add(low, v128.shuffle<f32>(high, high, 0, 0, 0, 0)), magic);
-  const e1 = f32x4.add(f32x4.add(low, v128.shuffle<f32>(high, high, 1, 1, 1, 1)), magic);
-  const e2 = f32x4.add(f32x4.add(low, v128.shuffle<f32>(high, high, 2, 2, 2, 2)), magic);
-  const e3 = f32x4.add(f32x4.add(low, v128.shuffle<f32>(high, high, 3, 3, 3, 3)), magic);
-  return i8x16.narrow_i16x8_s(
-    i16x8.narrow_i32x4_s(i32x4.sub(e0, bits), i32x4.sub(e1, bits)),
-    i16x8.narrow_i32x4_s(i32x4.sub(e2, bits), i32x4.sub(e3, bits)),
-  );
+function roundedTable(p: usize, m0: v128, m1: v128, m2: v128, half: v128): v128 {
+  const v0 = v128.xor(v128.load16_splat(p), m0), v1 = v128.xor(v128.load16_splat(p, 2), m1);
+  const v2 = v128.xor(v128.load16_splat(p, 4), m2), v3 = v128.load16_splat(p, 6);
+  const v = i16x8.add(i16x8.add(v0, v1), i16x8.add(v2, half));
+  return i8x16.narrow_i16x8_s(i16x8.shr_s(i16x8.sub(v, v3), 8), i16x8.shr_s(i16x8.add(v, v3), 8));
 }
 
 // max over byte columns of Σ|x·p| (8 columns), for the floats from x to end.
@@ -170,8 +174,10 @@ function largestSum(x: usize, end: usize, p: v128, magnitude: v128): f32 {
 /**
  * lut8 tables, 32 bytes a byte column (low, high), and steps: for each segment of a scale group its unit (float32) and
  * then a weight for each of its blocks (int32). A block's step is weight · unit, the least that is no less than M / 126,
- * where M is the largest Σ|x| of a byte column in it. Entries are round(Σ±x / step): the absolute values of a low and
- * a high entry add up to at most 126 + 1 = 127 (each rounding adds at most 1/2), so their sum is an int8.
+ * where M is the largest Σ|x| of a byte column in it. Entries are Σ±x / step, x first rounded to 1/256 of a step and the
+ * sum then to a whole one: the absolute values of a low and a high entry add up to at most 126 + 8/512 + 2/2 < 128, so
+ * their sum is an int8; and 256·126 + 4/2 + 128 = 32386 is an int16. Halves are rounded up in low and down in high
+ * tables: one in 256 sums is a tie, and rounding all of them up would add up to as much as all other errors together.
  * `bias` as in prepareInt8. `p` is the power of two that brings max |x| of the token near 1; a segment below 2^-100 of
  * it counts as zero.
  */
@@ -181,16 +187,21 @@ export function prepareLut8(
   x: usize, tables: usize, steps: usize, byteCols: i32, groupByteCols: i32, p: f32, bias: i32,
 ): void {
   const pp = f32x4.splat(p), flip = hidden(i8x16.splat(<i8>bias), byteCols);
-  const s0 = signs0(byteCols), s1 = signs1(byteCols), magnitude = hidden(i32x4.splat(0x7fffffff), byteCols);
+  const magnitude = hidden(i32x4.splat(0x7fffffff), byteCols);
   const magic = hidden(f32x4.splat(ROUND_F32), byteCols), bits = hidden(i32x4.splat(ROUND_F32_BITS), byteCols);
+  const m0 = hidden(i16x8(-1, 0, -1, 0, -1, 0, -1, 0), byteCols);
+  const m1 = hidden(i16x8(-1, -1, 0, 0, -1, -1, 0, 0), byteCols);
+  const m2 = hidden(i16x8(-1, -1, -1, -1, 0, 0, 0, 0), byteCols);
+  const halfUp = hidden(i16x8(131, 130, 130, 129, 130, 129, 129, 128), byteCols);
+  const halfDown = i16x8.sub(halfUp, i16x8.splat(1));
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
     for (let segment = group; segment < groupEnd; segment += LUT8_SEGMENT) {
       const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd);
-      const weights = steps + 4;
+      const weights = steps + 4, size = lut8Block(segmentEnd - segment);
       let largest: f32 = 0, at = weights, from = x;
-      for (let block = segment; block < segmentEnd; block += LUT8_BLOCK) {
-        const end = from + (<usize>min(LUT8_BLOCK, segmentEnd - block) << 5);
+      for (let block = segment; block < segmentEnd; block += size) {
+        const end = from + (<usize>min(size, segmentEnd - block) << 5);
         const m = largestSum(from, end, pp, magnitude);
         store<f32>(at, m);
         largest = max(largest, m);
@@ -201,18 +212,22 @@ export function prepareLut8(
       const unit = zero ? <f32>0 : largest / <f32>126 / LUT8_WEIGHT;
       store<f32>(steps, unit);
       at = weights;
-      for (let block = segment; block < segmentEnd; block += LUT8_BLOCK) {
-        const end = x + (<usize>min(LUT8_BLOCK, segmentEnd - block) << 5);
+      for (let block = segment; block < segmentEnd; block += size) {
+        const end = x + (<usize>min(size, segmentEnd - block) << 5);
         const share = zero ? <f32>0 : ceil<f32>(load<f32>(at) * LUT8_WEIGHT / largest);
         const weight = min(max(share, <f32>1), LUT8_WEIGHT);
         store<i32>(at, <i32>weight);
         at += 4;
-        const inverse = f32x4.splat(zero ? <f32>0 : <f32>1 / (weight * unit));
+        const inverse = f32x4.splat(zero ? <f32>0 : <f32>256 / (weight * unit));
         do {
-          const low = f32x4.mul(f32x4.mul(v128.load(x), pp), inverse);
-          const high = f32x4.mul(f32x4.mul(v128.load(x, 16), pp), inverse);
-          v128.store(tables, roundedTable(low, s0, s1, magic, bits));
-          v128.store(tables, v128.xor(roundedTable(high, s0, s1, magic, bits), flip), 16);
+          const low = f32x4.add(f32x4.mul(f32x4.mul(v128.load(x), pp), inverse), magic);
+          const high = f32x4.add(f32x4.mul(f32x4.mul(v128.load(x, 16), pp), inverse), magic);
+          // The 16-bit values wait in the space of the table that is made last.
+          v128.store(tables, i16x8.narrow_i32x4_s(i32x4.sub(low, bits), i32x4.sub(high, bits)), 16);
+          const lowTable = roundedTable(tables + 16, m0, m1, m2, halfUp);
+          const highTable = roundedTable(tables + 24, m0, m1, m2, halfDown);
+          v128.store(tables, lowTable);
+          v128.store(tables, v128.xor(highTable, flip), 16);
           x += 32;
           tables += 32;
         } while (x < end);

@@ -14,18 +14,14 @@ export function scaleRows(y: usize, rows: i32, factor: f32): void {
 }
 
 /**
- * lut8: acc[16] += weight · sums, for two vectors of eight 16-bit sums. |sum · weight| < 2^31 is the caller's bound.
- * Lanes of acc: a0..3, b0..3, a4..7, b4..7.
+ * lut8: acc[8] += weight · sums, for a vector of eight 16-bit sums: even lanes to acc 0..3, odd lanes to acc 4..7.
+ * |Σ weight · sum| < 2^31 is the caller's bound. forEven = weight in the low halves of 32-bit lanes, forOdd = in the high.
  */
 // @ts-ignore: decorator
 @inline
-export function addWeighted(acc: usize, a: v128, b: v128, weight: i32): void {
-  const forA = i32x4.splat(weight), forB = i32x4.splat(weight << 16);
-  const low = zipLow16(a, b), high = zipHigh16(a, b);
-  v128.store(acc, i32x4.add(v128.load(acc), i32x4.dot_i16x8_s(low, forA)));
-  v128.store(acc, i32x4.add(v128.load(acc, 16), i32x4.dot_i16x8_s(low, forB)), 16);
-  v128.store(acc, i32x4.add(v128.load(acc, 32), i32x4.dot_i16x8_s(high, forA)), 32);
-  v128.store(acc, i32x4.add(v128.load(acc, 48), i32x4.dot_i16x8_s(high, forB)), 48);
+export function addWeighted(acc: usize, sums: v128, forEven: v128, forOdd: v128): void {
+  v128.store(acc, i32x4.add(v128.load(acc), i32x4.dot_i16x8_s(sums, forEven)));
+  v128.store(acc, i32x4.add(v128.load(acc, 16), i32x4.dot_i16x8_s(sums, forOdd)), 16);
 }
 
 /** y[4] += scales · (unit · sums) */

@@ -17,8 +17,10 @@ export function prepareInt8(x: Float32Array): Int8Activation {
   return { q, scale: f32(amax / 127) };
 }
 
-/** Columns of one block, which shares a step: 16 bytes of 8 columns. */
-export const blockColumns = 128;
+/** Columns of one block, which shares a step, in a segment of `length` columns. */
+export function blockColumns(length: number): number {
+  return Math.ceil(length / 8) < 512 ? 128 : 256;
+}
 
 /** Columns of one segment, whose blocks are weighted by integers and summed exactly. */
 export const segmentColumns = 32768;
@@ -74,13 +76,11 @@ function byteSum(x: Float32Array, start: number): number {
   return f32(u0 + u1);
 }
 
-/** The 16 sums +-z0 +-z1 +-z2 +-z3, each rounded to an integer. */
-function nibbleEntries(z0: number, z1: number, z2: number, z3: number): number[] {
+/** The 16 sums of four values in units of 1/256, each rounded to a whole one, halves up (128) or down (127). */
+function nibbleEntries(q: readonly number[], half: 127 | 128): number[] {
   return Array.from({ length: 16 }, (_, pattern) => {
-    const sign = (bit: number): number => ((pattern >> bit) & 1 ? 1 : -1);
-    const low = f32(sign(0) * z0 + sign(1) * z1);
-    const high = f32(sign(2) * z2 + sign(3) * z3);
-    return roundHalfEven(f32(low + high));
+    const sum = q.reduce((total, value, bit) => total + ((pattern >> bit) & 1 ? value : -value), 0);
+    return Math.floor((sum + half) / 256);
   });
 }
 
@@ -109,8 +109,9 @@ export function prepareLut8(x: Float32Array, groupSize: number): Lut8Activation 
 
 function prepareSegment(normal: Float32Array, start: number, end: number, group: number): Lut8Segment {
   const spans: { start: number; length: number; largest: number }[] = [];
-  for (let at = start; at < end; at += blockColumns) {
-    const length = Math.ceil((Math.min(at + blockColumns, end) - at) / 8) * 8;
+  const size = blockColumns(end - start);
+  for (let at = start; at < end; at += size) {
+    const length = Math.ceil((Math.min(at + size, end) - at) / 8) * 8;
     let largest = 0;
     for (let k = 0; k < length; k += 8) largest = Math.max(largest, byteSum(normal, at + k));
     spans.push({ start: at, length, largest });
@@ -122,11 +123,12 @@ function prepareSegment(normal: Float32Array, start: number, end: number, group:
   const blocks = spans.map((span) => {
     const share = zero ? 0 : Math.ceil(f32(f32(span.largest * maxWeight) / largest));
     const weight = Math.min(Math.max(share, 1), maxWeight);
-    const inverse = zero ? 0 : f32(1 / f32(weight * unit));
+    const inverse = zero ? 0 : f32(256 / f32(weight * unit));
     const entries = new Int32Array(span.length * 4);
     for (let k = 0; k < span.length; k += 4) {
-      const z = [0, 1, 2, 3].map((i) => f32((normal[span.start + k + i] as number) * inverse));
-      entries.set(nibbleEntries(...(z as [number, number, number, number])), k * 4);
+      const q = [0, 1, 2, 3].map((i) => roundHalfEven(f32((normal[span.start + k + i] as number) * inverse)));
+      // The low nibble of a byte rounds halves up, the high one down, so that these errors cancel.
+      entries.set(nibbleEntries(q, k % 8 === 0 ? 128 : 127), k * 4);
     }
     return { start: span.start, length: span.length, weight, entries };
   });
