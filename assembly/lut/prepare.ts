@@ -6,7 +6,7 @@ import { hidden, lookup } from "../lib/simd";
 
 /**
  * Byte columns of a lut8 segment: 32768 columns. Sums of blocks are weighted by integers up to LUT8_WEIGHT and added in
- * int32 over a segment: 4096 byte columns · 2·127 · 2047 = 2129731584 < 2^31 for two planes (and 255 for the biased
+ * int32 over a segment: 4096 byte columns · 2·127 · 2047 = 2129666048 < 2^31 for two planes (and 255 for the biased
  * bytes of one).
  */
 export const LUT8_SEGMENT: i32 = 4096;
