@@ -19,7 +19,7 @@ Times every kernel of the registry, in both WebAssembly variants, on the layer s
   --quick          about 2 minutes instead of about 15: only the shapes that have a "quick" entry, with its tokens and
                    activations (1024x2048 and 4096x4096 with 1 and 32 tokens in full; 32768x8192 with 1 token, lut8
                    and int8). A group has 9 to 31 rounds within 12 s instead of 5 to 41 within 20 s, and a measurement
-                   takes 3 ms instead of 5
+                   takes 1 ms instead of 2
   --json FILE      also write the result as JSON
   --threads LIST   thread counts, separated by commas (default 1)
   --native FILE    an executable that prints name=number pairs in Gw/s when called as FILE ROWS COLS; it runs between

@@ -7,7 +7,7 @@ export type Run = () => void;
 export const sink = { total: 0 };
 
 export interface Budget {
-  /** Milliseconds that one measurement should take. */
+  /** Milliseconds that one measurement should take; the best of three counts for a round. */
   readonly slice: number;
   readonly minRounds: number;
   readonly maxRounds: number;
@@ -15,12 +15,13 @@ export interface Budget {
   readonly seconds: number;
 }
 
-export const fullBudget: Budget = { slice: 5, minRounds: 5, maxRounds: 41, seconds: 20 };
-export const quickBudget: Budget = { slice: 3, minRounds: 9, maxRounds: 31, seconds: 12 };
+export const fullBudget: Budget = { slice: 2, minRounds: 5, maxRounds: 41, seconds: 20 };
+export const quickBudget: Budget = { slice: 1, minRounds: 9, maxRounds: 31, seconds: 12 };
 
 /**
  * Measures all cases of a group in turn, in many short rounds, each in a new order, so that a machine which slows down
- * or a noisy neighbour touches all of them alike. Returns the median milliseconds a call for each.
+ * or a noisy neighbour touches all of them alike. Returns, for each, the median over the rounds of the best of three
+ * measurements: a neighbour that steals a few milliseconds spoils one of them and not the round.
  */
 export function interleave(runs: readonly Run[], budget: Budget, betweenRounds: () => void): number[] {
   const cases = runs.map((run) => ({
@@ -33,7 +34,9 @@ export function interleave(runs: readonly Run[], budget: Budget, betweenRounds: 
   for (let round = 0; round < budget.maxRounds; round++) {
     if (round >= budget.minRounds && performance.now() - start > budget.seconds * 1000) break;
     shuffle(order);
-    for (const { run, calls, samples } of order) samples.push(measure(run, calls));
+    for (const { run, calls, samples } of order) {
+      samples.push(Math.min(measure(run, calls), measure(run, calls), measure(run, calls)));
+    }
     betweenRounds();
   }
   return cases.map(({ samples }) => median(samples));
