@@ -7,7 +7,7 @@ export type Run = () => void;
 export const sink = { total: 0 };
 
 export interface Budget {
-  /** Milliseconds that one measurement should take; the best of three counts for a round. */
+  /** Milliseconds that one measurement should take; the best of up to nine counts for a round. */
   readonly slice: number;
   readonly minRounds: number;
   readonly maxRounds: number;
@@ -20,22 +20,28 @@ export const quickBudget: Budget = { slice: 1, minRounds: 9, maxRounds: 31, seco
 
 /**
  * Measures all cases of a group in turn, in many short rounds, each in a new order, so that a machine which slows down
- * or a noisy neighbour touches all of them alike. Returns, for each, the median over the rounds of the best of three
- * measurements: a neighbour that steals a few milliseconds spoils one of them and not the round.
+ * or a noisy neighbour touches all of them alike. Returns, for each, the median over the rounds of the best of up to nine
+ * measurements within 20 ms: a neighbour that steals a few milliseconds spoils some of them and not the round.
  */
 export function interleave(runs: readonly Run[], budget: Budget, betweenRounds: () => void): number[] {
-  const cases = runs.map((run) => ({
-    run,
-    calls: Math.max(1, Math.round(budget.slice / warm(run))),
-    samples: [] as number[],
-  }));
+  const cases = runs.map((run) => {
+    const time = warm(run);
+    return {
+      run,
+      calls: Math.max(1, Math.round(budget.slice / time)),
+      repeats: Math.max(1, Math.min(9, Math.floor(20 / Math.max(budget.slice, time)))),
+      samples: [] as number[],
+    };
+  });
   const order = [...cases];
   const start = performance.now();
   for (let round = 0; round < budget.maxRounds; round++) {
     if (round >= budget.minRounds && performance.now() - start > budget.seconds * 1000) break;
     shuffle(order);
-    for (const { run, calls, samples } of order) {
-      samples.push(Math.min(measure(run, calls), measure(run, calls), measure(run, calls)));
+    for (const { run, calls, repeats, samples } of order) {
+      let best = Infinity;
+      for (let i = 0; i < repeats; i++) best = Math.min(best, measure(run, calls));
+      samples.push(best);
     }
     betweenRounds();
   }
