@@ -1,8 +1,8 @@
 // gemv of one bit plane by table lookup: y = Σ ±x. Layout, algebra and bounds: README.md in this folder.
 import { TILE_ROWS, tileHeight } from "../lib/layout";
-import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
+import { hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
 import { INT8_BASE, lut8Block, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
-import { addScaled, addWeighted, scaleRows, stripF32 } from "./strip";
+import { addExact, addScaled, addWeighted, scaleRows, tileF32 } from "./tile";
 
 // The sum of a low and a high entry is kept as an unsigned byte: sum + BIAS.
 const BIAS: i32 = 128;
@@ -140,127 +140,90 @@ export function gemv_binary_lut8_64x8(
   }
 }
 
-// Four sums of h and of l to four sums of x = INT8_BASE·h + l.
+// acc[16] += INT8_BASE · sums of h + sums of l, for 16 rows. h and l: even + 256·odd rows (mod 2^16); ho and lo: odd rows;
+// each byte that was added is too large by BIAS.
 // @ts-ignore: decorator
 @inline
-function joinLow(h: v128, l: v128, weights: v128): v128 {
-  return i32x4.dot_i16x8_s(zipLow16(h, l), weights);
-}
-// @ts-ignore: decorator
-@inline
-function joinHigh(h: v128, l: v128, weights: v128): v128 {
-  return i32x4.dot_i16x8_s(zipHigh16(h, l), weights);
-}
-
-// 16 rows, or 32 when wide. Sums over a group of columns are exact in int32, then scaled and added in float32.
-// @ts-ignore: decorator
-@inline
-function int8Strip(
-  w: usize, stride: usize, scales: usize, tables: usize, y: usize,
-  paddedRows: i32, byteCols: i32, groupByteCols: i32, wide: bool,
-): void {
-  const mask = hiddenSplat8(15, byteCols), zero = i16x8.splat(0), middle = i8x16.splat(<i8>BIAS);
+function joinRows16(acc: usize, h: v128, ho: v128, l: v128, lo: v128, hBias: v128, lBias: v128): void {
   const join = i32x4.splat((1 << 16) | INT8_BASE);
-  for (let group = 0; group < byteCols; group += groupByteCols) {
-    const groupEnd = min(group + groupByteCols, byteCols);
-    let i0 = zero, i1 = zero, i2 = zero, i3 = zero, i4 = zero, i5 = zero, i6 = zero, i7 = zero;
-    for (let block = group; block < groupEnd; block += INT8_BLOCK) {
-      const n = min(INT8_BLOCK, groupEnd - block);
-      const end = tables + (<usize>n << 6);
-      let a0 = zero, b0 = zero, d0 = zero, e0 = zero, a1 = zero, b1 = zero, d1 = zero, e1 = zero;
-      do {
-        let c0 = middle, c1 = middle;
-        const smallEnd = min(tables + 64 * INT8_SMALL, end);
-        do {
-          const h0 = v128.load(tables), h1 = v128.load(tables, 16);
-          const l0 = v128.load(tables, 32), l1 = v128.load(tables, 48);
-          let v = v128.load(w), u = highNibble(v, mask);
-          v = v128.and(v, mask);
-          c0 = i8x16.add(i8x16.add(c0, lookup(l0, v)), lookup(l1, u));
-          v = i8x16.add(lookup(h0, v), lookup(h1, u));
-          a0 = i16x8.add(a0, v);
-          b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
-          if (wide) {
-            v = v128.load(w, 16);
-            u = highNibble(v, mask);
-            v = v128.and(v, mask);
-            c1 = i8x16.add(i8x16.add(c1, lookup(l0, v)), lookup(l1, u));
-            v = i8x16.add(lookup(h0, v), lookup(h1, u));
-            a1 = i16x8.add(a1, v);
-            b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
-          }
-          tables += 64;
-          w += stride;
-        } while (tables < smallEnd);
-        d0 = i16x8.add(d0, c0);
-        e0 = i16x8.add(e0, i16x8.shr_u(c0, 8));
-        if (wide) {
-          d1 = i16x8.add(d1, c1);
-          e1 = i16x8.add(e1, i16x8.shr_u(c1, 8));
-        }
-      } while (tables < end);
-      const hBias = i16x8.splat(<i16>(n * BIAS));
-      const lBias = i16x8.splat(<i16>(((n + <i32>INT8_SMALL - 1) / <i32>INT8_SMALL) * BIAS));
-      let he = i16x8.sub(i16x8.sub(a0, i16x8.shl(b0, 8)), hBias), ho = i16x8.sub(b0, hBias);
-      let le = i16x8.sub(i16x8.sub(d0, i16x8.shl(e0, 8)), lBias), lo = i16x8.sub(e0, lBias);
-      let h = zipLow16(he, ho), l = zipLow16(le, lo);
-      i0 = i32x4.add(i0, joinLow(h, l, join));
-      i1 = i32x4.add(i1, joinHigh(h, l, join));
-      h = zipHigh16(he, ho);
-      l = zipHigh16(le, lo);
-      i2 = i32x4.add(i2, joinLow(h, l, join));
-      i3 = i32x4.add(i3, joinHigh(h, l, join));
-      if (wide) {
-        he = i16x8.sub(i16x8.sub(a1, i16x8.shl(b1, 8)), hBias);
-        ho = i16x8.sub(b1, hBias);
-        le = i16x8.sub(i16x8.sub(d1, i16x8.shl(e1, 8)), lBias);
-        lo = i16x8.sub(e1, lBias);
-        h = zipLow16(he, ho);
-        l = zipLow16(le, lo);
-        i4 = i32x4.add(i4, joinLow(h, l, join));
-        i5 = i32x4.add(i5, joinHigh(h, l, join));
-        h = zipHigh16(he, ho);
-        l = zipHigh16(le, lo);
-        i6 = i32x4.add(i6, joinLow(h, l, join));
-        i7 = i32x4.add(i7, joinHigh(h, l, join));
-      }
-    }
-    addExact(i0, scales, y);
-    addExact(i1, scales + 16, y + 16);
-    addExact(i2, scales + 32, y + 32);
-    addExact(i3, scales + 48, y + 48);
-    if (wide) {
-      addExact(i4, scales + 64, y + 64);
-      addExact(i5, scales + 80, y + 80);
-      addExact(i6, scales + 96, y + 96);
-      addExact(i7, scales + 112, y + 112);
-    }
-    scales += <usize>paddedRows << 2;
-  }
+  const hEven = i16x8.sub(i16x8.sub(h, i16x8.shl(ho, 8)), hBias), hOdd = i16x8.sub(ho, hBias);
+  const lEven = i16x8.sub(i16x8.sub(l, i16x8.shl(lo, 8)), lBias), lOdd = i16x8.sub(lo, lBias);
+  const h0 = zipLow16(hEven, hOdd), l0 = zipLow16(lEven, lOdd);
+  const h1 = zipHigh16(hEven, hOdd), l1 = zipHigh16(lEven, lOdd);
+  v128.store(acc, i32x4.add(v128.load(acc), i32x4.dot_i16x8_s(zipLow16(h0, l0), join)));
+  v128.store(acc, i32x4.add(v128.load(acc, 16), i32x4.dot_i16x8_s(zipHigh16(h0, l0), join)), 16);
+  v128.store(acc, i32x4.add(v128.load(acc, 32), i32x4.dot_i16x8_s(zipLow16(h1, l1), join)), 32);
+  v128.store(acc, i32x4.add(v128.load(acc, 48), i32x4.dot_i16x8_s(zipHigh16(h1, l1), join)), 48);
 }
 
+// acc += sums of 16 rows, or 32 when wide, over n <= INT8_BLOCK byte columns, exact in int32.
 // @ts-ignore: decorator
 @inline
-function addExact(sums: v128, scales: usize, y: usize): void {
-  accumulate(y, f32x4.mul(f32x4.convert_i32x4_s(sums), v128.load(scales)));
+function int8Block(w: usize, stride: usize, tables: usize, n: i32, acc: usize, mask: v128, wide: bool): void {
+  const zero = i16x8.splat(0), middle = i8x16.splat(<i8>BIAS);
+  const end = tables + (<usize>n << 6);
+  let a0 = zero, b0 = zero, d0 = zero, e0 = zero, a1 = zero, b1 = zero, d1 = zero, e1 = zero;
+  do {
+    let c0 = middle, c1 = middle;
+    const smallEnd = min(tables + 64 * INT8_SMALL, end);
+    do {
+      const h0 = v128.load(tables), h1 = v128.load(tables, 16);
+      const l0 = v128.load(tables, 32), l1 = v128.load(tables, 48);
+      let v = v128.load(w), u = highNibble(v, mask);
+      v = v128.and(v, mask);
+      c0 = i8x16.add(i8x16.add(c0, lookup(l0, v)), lookup(l1, u));
+      v = i8x16.add(lookup(h0, v), lookup(h1, u));
+      a0 = i16x8.add(a0, v);
+      b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
+      if (wide) {
+        v = v128.load(w, 16);
+        u = highNibble(v, mask);
+        v = v128.and(v, mask);
+        c1 = i8x16.add(i8x16.add(c1, lookup(l0, v)), lookup(l1, u));
+        v = i8x16.add(lookup(h0, v), lookup(h1, u));
+        a1 = i16x8.add(a1, v);
+        b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
+      }
+      tables += 64;
+      w += stride;
+    } while (tables < smallEnd);
+    d0 = i16x8.add(d0, c0);
+    e0 = i16x8.add(e0, i16x8.shr_u(c0, 8));
+    if (wide) {
+      d1 = i16x8.add(d1, c1);
+      e1 = i16x8.add(e1, i16x8.shr_u(c1, 8));
+    }
+  } while (tables < end);
+  const small = (n + <i32>INT8_SMALL - 1) / <i32>INT8_SMALL;
+  const hBias = i16x8.splat(<i16>(n * BIAS)), lBias = i16x8.splat(<i16>(small * BIAS));
+  joinRows16(acc, a0, b0, d0, e0, hBias, lBias);
+  if (wide) joinRows16(acc + 64, a1, b1, d1, e1, hBias, lBias);
 }
 
+// Blocks outside, rows inside: a block of the tile and of the tables stays in the first-level cache for all rows.
 export function gemv_binary_int8_32x8(
   w: usize, scales: usize, tables: usize, _steps: usize, y: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
 ): void {
+  const mask = hiddenSplat8(15, byteCols), rowBytes = <usize>paddedRows << 2;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
-    const height = tileHeight(row, paddedRows);
-    const tile = w + <usize>row * <usize>byteCols, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
-    memory.fill(out, 0, <usize>height << 2);
-    let i = 0;
-    for (; i + 32 <= height; i += 32) {
-      const o = <usize>i << 2;
-      int8Strip(tile + <usize>i, height, s + o, tables, out + o, paddedRows, byteCols, groupByteCols, true);
-    }
-    if (i < height) {
-      const o = <usize>i << 2;
-      int8Strip(tile + <usize>i, height, s + o, tables, out + o, paddedRows, byteCols, groupByteCols, false);
+    const height = tileHeight(row, paddedRows), stride = <usize>height, bytes = <usize>height << 2;
+    const out = y + (<usize>row << 2), acc = out + rowBytes;
+    let p = w + <usize>row * <usize>byteCols, t = tables, s = scales + (<usize>row << 2);
+    memory.fill(out, 0, bytes);
+    for (let group = 0; group < byteCols; group += groupByteCols) {
+      const groupEnd = min(group + groupByteCols, byteCols);
+      memory.fill(acc, 0, bytes);
+      for (let block = group; block < groupEnd; block += INT8_BLOCK) {
+        const n = min(INT8_BLOCK, groupEnd - block);
+        let i = 0;
+        for (; i + 32 <= height; i += 32) int8Block(p + <usize>i, stride, t, n, acc + (<usize>i << 2), mask, true);
+        if (i < height) int8Block(p + <usize>i, stride, t, n, acc + (<usize>i << 2), mask, false);
+        p += <usize>n * stride;
+        t += <usize>n << 6;
+      }
+      for (let o: usize = 0; o < bytes; o += 16) addExact(v128.load(acc + o), s + o, out + o);
+      s += rowBytes;
     }
     scaleRows(out, height, factor);
   }
@@ -271,13 +234,9 @@ export function gemv_binary_f32_16x8(
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
 ): void {
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
-    const height = tileHeight(row, paddedRows);
-    const tile = w + <usize>row * <usize>byteCols, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
-    memory.fill(out, 0, <usize>height << 2);
-    for (let i = 0; i < height; i += 16) {
-      const o = <usize>i << 2;
-      stripF32(tile + <usize>i, height, s + o, tables, out + o, paddedRows, byteCols, groupByteCols, 1);
-    }
-    scaleRows(out, height, factor);
+    const height = tileHeight(row, paddedRows), tile = w + <usize>row * <usize>byteCols;
+    const o = <usize>row << 2;
+    tileF32(tile, height, scales + o, tables, y + o, paddedRows, byteCols, groupByteCols, 1);
+    scaleRows(y + o, height, factor);
   }
 }

@@ -1,0 +1,116 @@
+// What the binary and the ternary lookup kernels share.
+import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipHigh8, zipLow16, zipLow8 } from "../lib/simd";
+
+// Byte columns summed in one float32 run before the sum is scaled and added to y: two levels keep the rounding error
+// of 100,000 columns below that of a few hundred additions.
+const F32_BLOCK: i32 = 64;
+
+/** y[0..rows) *= factor; rows a multiple of 16. */
+// @ts-ignore: decorator
+@inline
+export function scaleRows(y: usize, rows: i32, factor: f32): void {
+  const f = f32x4.splat(factor), end = y + (<usize>rows << 2);
+  for (; y < end; y += 16) v128.store(y, f32x4.mul(v128.load(y), f));
+}
+
+/**
+ * lut8: acc[8] += weight · sums, for a vector of eight 16-bit sums: even lanes to acc 0..3, odd lanes to acc 4..7.
+ * |Σ weight · sum| < 2^31 is the caller's bound. forEven = weight in the low halves of 32-bit lanes, forOdd = in the high.
+ */
+// @ts-ignore: decorator
+@inline
+export function addWeighted(acc: usize, sums: v128, forEven: v128, forOdd: v128): void {
+  v128.store(acc, i32x4.add(v128.load(acc), i32x4.dot_i16x8_s(sums, forEven)));
+  v128.store(acc, i32x4.add(v128.load(acc, 16), i32x4.dot_i16x8_s(sums, forOdd)), 16);
+}
+
+/** y[4] += scales · (unit · sums) */
+// @ts-ignore: decorator
+@inline
+export function addScaled(sums: v128, unit: v128, scales: usize, y: usize): void {
+  accumulate(y, f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), unit), v128.load(scales)));
+}
+
+/** y[4] += scales · sums */
+// @ts-ignore: decorator
+@inline
+export function addExact(sums: v128, scales: usize, y: usize): void {
+  accumulate(y, f32x4.mul(f32x4.convert_i32x4_s(sums), v128.load(scales)));
+}
+
+// y += scales · float32 sums of one vector of 16 plane rows over n byte columns. An entry is looked up byte by byte in four
+// tables and zipped together. planes 1: 16 rows of y. planes 2: neighbouring bytes are the planes of a row, 8 rows of y.
+// @ts-ignore: decorator
+@inline
+function blockF32(
+  w: usize, stride: usize, tables: usize, n: i32, scales: usize, y: usize, mask: v128, planes: i32,
+): void {
+  const zero = f32x4.splat(0), end = tables + (<usize>n << 7);
+  let a0 = zero, a1 = zero, a2 = zero, a3 = zero;
+  do {
+    let v = v128.load(w), p: v128, q: v128, r: v128;
+    const u = highNibble(v, mask);
+    v = v128.and(v, mask);
+    p = lookup(v128.load(tables), v);
+    q = lookup(v128.load(tables, 16), v);
+    r = zipLow8(p, q);
+    p = zipHigh8(p, q);
+    q = lookup(v128.load(tables, 32), v);
+    v = lookup(v128.load(tables, 48), v);
+    a0 = f32x4.add(a0, zipLow16(r, zipLow8(q, v)));
+    a1 = f32x4.add(a1, zipHigh16(r, zipLow8(q, v)));
+    a2 = f32x4.add(a2, zipLow16(p, zipHigh8(q, v)));
+    a3 = f32x4.add(a3, zipHigh16(p, zipHigh8(q, v)));
+    p = lookup(v128.load(tables, 64), u);
+    q = lookup(v128.load(tables, 80), u);
+    r = zipLow8(p, q);
+    p = zipHigh8(p, q);
+    q = lookup(v128.load(tables, 96), u);
+    v = lookup(v128.load(tables, 112), u);
+    a0 = f32x4.add(a0, zipLow16(r, zipLow8(q, v)));
+    a1 = f32x4.add(a1, zipHigh16(r, zipLow8(q, v)));
+    a2 = f32x4.add(a2, zipLow16(p, zipHigh8(q, v)));
+    a3 = f32x4.add(a3, zipHigh16(p, zipHigh8(q, v)));
+    tables += 128;
+    w += stride;
+  } while (tables < end);
+  if (planes == 1) {
+    accumulate(y, f32x4.mul(a0, v128.load(scales)));
+    accumulate(y + 16, f32x4.mul(a1, v128.load(scales, 16)));
+    accumulate(y + 32, f32x4.mul(a2, v128.load(scales, 32)));
+    accumulate(y + 48, f32x4.mul(a3, v128.load(scales, 48)));
+  } else {
+    accumulate(y, f32x4.mul(addPairs(a0, a1), v128.load(scales)));
+    accumulate(y + 16, f32x4.mul(addPairs(a2, a3), v128.load(scales, 16)));
+  }
+}
+
+/** y[height] = scales · float32 sums of a tile. Blocks outside, rows inside, as in the int8 kernels. */
+// @ts-ignore: decorator
+@inline
+export function tileF32(
+  w: usize, height: i32, scales: usize, tables: usize, y: usize,
+  paddedRows: i32, byteCols: i32, groupByteCols: i32, planes: i32,
+): void {
+  const mask = hiddenSplat8(15, byteCols), stride = <usize>(height * planes), rows = 16 / planes;
+  memory.fill(y, 0, <usize>height << 2);
+  for (let group = 0; group < byteCols; group += groupByteCols) {
+    const groupEnd = min(group + groupByteCols, byteCols);
+    for (let block = group; block < groupEnd; block += F32_BLOCK) {
+      const n = min(F32_BLOCK, groupEnd - block);
+      for (let i = 0; i < height; i += rows) {
+        const o = <usize>i << 2;
+        blockF32(w + <usize>(i * planes), stride, tables, n, scales + o, y + o, mask, planes);
+      }
+      w += <usize>n * stride;
+      tables += <usize>n << 7;
+    }
+    scales += <usize>paddedRows << 2;
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function addPairs(a: v128, b: v128): v128 {
+  return f32x4.add(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7));
+}
