@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const require = createRequire(import.meta.url);
 const at = (...parts: string[]): string => join(root, ...parts);
-const STAMP = at("dist", ".built"); // written last, so that a build that failed half-way is stale
+const STAMP = at("build", "stamp"); // written last, so that a build that failed half-way is stale
 const SOURCES = ["assembly", "src", "scripts/build.ts", "asconfig.json", "package.json", "tsconfig.json"];
 
 function newest(path: string): number {
@@ -60,5 +60,8 @@ function build(): void {
   writeFileSync(STAMP, "");
 }
 
-const stale = !existsSync(STAMP) || SOURCES.some((source) => newest(at(source)) > statSync(STAMP).mtimeMs);
+const stale =
+  !existsSync(STAMP) ||
+  !existsSync(at("dist")) ||
+  SOURCES.some((source) => newest(at(source)) > statSync(STAMP).mtimeMs);
 if (stale || !process.argv.includes("--if-stale")) build();
