@@ -3,7 +3,7 @@ import { attachEngine, Engine } from "./engine.ts";
 import { UnsupportedRuntimeError } from "./errors.ts";
 import { acceptsRelaxed, type Features } from "./features.ts";
 import type { MemoryUse } from "./memory.ts";
-import type { Variant } from "./registry.ts";
+import { kernels, type Variant } from "./registry.ts";
 
 /** A compiled module, its bytes, where they come from, or a promise of any of these. */
 export type ModuleSource = LoadedSource | Promise<LoadedSource>;
@@ -87,11 +87,12 @@ function checkInit(where: string, options: InitOptions): { variant: "auto" | Var
 // A module that the caller gave: which of the two it is shows in its exports.
 function open(where: string, module: WebAssembly.Module, wanted: "auto" | Variant, threads: number | "auto"): Lowbit {
   const names = WebAssembly.Module.exports(module).map((e) => e.name);
-  if (!names.includes("gemv_ternary_lut8_64x8")) {
+  const missing = kernels.find((kernel) => kernel.needs === "simd128" && !names.includes(kernel.name));
+  if (missing) {
     throw rangeError(
       `${where}: module`,
       "lowbit/wasm/simd.wasm or lowbit/wasm/relaxed.wasm of this version",
-      `a module that exports ${names.slice(0, 4).join(", ") || "nothing"}`,
+      `a module without ${missing.name}`,
     );
   }
   const variant: Variant = names.includes("probe") ? "relaxed" : "simd";

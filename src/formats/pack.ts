@@ -10,8 +10,8 @@ import {
   typeError,
 } from "../check.ts";
 import { engineOf } from "../engine.ts";
-import { type Matrix, type PlaneLayout, PlaneMatrix, planeLayout, rowPlace, type Shape } from "../matrix.ts";
-import { ACTIVATIONS, type Activation, candidates, type FormatName } from "../registry.ts";
+import { type Matrix, type PlaneLayout, PlaneMatrix, planeLayout, type Shape } from "../matrix.ts";
+import { ACTIVATIONS, type Activation, candidates, type FormatName, TILE_ROWS } from "../registry.ts";
 
 /** Options that every format takes. */
 export interface CommonOptions {
@@ -98,16 +98,23 @@ export function makeMatrix(
   }
 }
 
+// A tile at a time: its rows first, then the bytes in the order in which they are stored, because writing every row to
+// its scattered places would miss the cache at each byte.
 function writePlanes(bytes: Uint8Array, rows: number, layout: PlaneLayout, writeRow: RowWriter): void {
   const { planes, byteCols, paddedRows } = layout;
-  const line = new Uint8Array(byteCols * planes);
-  for (let row = 0; row < paddedRows; row++) {
-    line.fill(0);
-    if (row < rows) writeRow(row, line);
-    const { offset, stride } = rowPlace(row, paddedRows, byteCols, planes);
-    for (let c = 0, from = 0, to = offset; c < byteCols; c++, to += stride) {
-      bytes[to] = line[from++] as number;
-      if (planes === 2) bytes[to + 1] = line[from++] as number;
+  const lineBytes = byteCols * planes;
+  const lines = new Uint8Array(Math.min(TILE_ROWS, paddedRows) * lineBytes);
+  for (let tile = 0, to = 0; tile < paddedRows; tile += TILE_ROWS) {
+    const height = Math.min(TILE_ROWS, paddedRows - tile);
+    lines.fill(0);
+    for (let i = 0; i < height && tile + i < rows; i++) {
+      writeRow(tile + i, lines.subarray(i * lineBytes, (i + 1) * lineBytes));
+    }
+    for (let c = 0; c < lineBytes; c += planes) {
+      for (let from = c; from < height * lineBytes; from += lineBytes) {
+        bytes[to++] = lines[from] as number;
+        if (planes === 2) bytes[to++] = lines[from + 1] as number;
+      }
     }
   }
 }

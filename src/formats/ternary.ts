@@ -111,28 +111,43 @@ function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, co
     throw typeError(where, "an Int8Array of codes or a Uint8Array of 2-bit codes", codes);
   const rowBytes = Math.ceil(cols / 4);
   checkLength(where, codes, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes of 4 columns`);
+  planeBits ??= makePlaneBits();
+  const table = planeBits;
+  const last = rowBytes - 1;
+  const lastMask = 0xff >> (2 * (4 * rowBytes - cols));
   return (row, out) => {
-    const line = codes.subarray(row * rowBytes, (row + 1) * rowBytes);
-    for (let b = 0; b < rowBytes; b++) {
-      // 4 codes of 2 bits: the low bits of all, and the high bits of all, side by side.
-      const byte = line[b] as number;
-      const used = cols - 4 * b < 4 ? (1 << (2 * (cols - 4 * b))) - 1 : 0xff;
-      const low = byte & 0x55 & used;
-      const high = (byte >> 1) & 0x55 & used;
-      if ((low & high) !== 0) {
-        const col = 4 * b + (31 - Math.clz32(low & high & -(low & high))) / 2;
-        throw rangeError(where, "codes 0, 1 or 2", `3 at row ${row}, column ${col}`);
-      }
-      const shift = (b & 1) << 2;
-      const at = (b >> 1) << 1;
-      out[at] = (out[at] as number) | (squeeze(low | high) << shift);
-      out[at + 1] = (out[at + 1] as number) | (squeeze(high) << shift);
+    const start = row * rowBytes;
+    let invalid = 0;
+    for (let b = 0; b < rowBytes; b += 2) {
+      const low = codes[start + b] as number;
+      const high = b < last ? (codes[start + b + 1] as number) : 0;
+      const l = table[b === last ? low & lastMask : low] as number;
+      const h = table[b + 1 === last ? high & lastMask : high] as number;
+      invalid |= l | h;
+      out[b] = (l & 15) | ((h & 15) << 4);
+      out[b + 1] = (l >> 4) | (h & 0xf0);
     }
+    if (invalid >= INVALID) refuse(where, codes.subarray(start, start + rowBytes), row, cols);
   };
 }
 
-// Bits 0, 2, 4, 6 to bits 0..3.
-function squeeze(v: number): number {
-  const pairs = (v | (v >> 1)) & 0x33;
-  return (pairs | (pairs >> 2)) & 0x0f;
+const INVALID = 256;
+let planeBits: Uint16Array | undefined;
+
+// For a byte of four codes: plane 0 in bits 0..3, plane 1 in bits 4..7, and INVALID if one of them is 3.
+function makePlaneBits(): Uint16Array {
+  return Uint16Array.from({ length: 256 }, (_, byte) => {
+    let bits = 0;
+    for (let j = 0; j < 4; j++) {
+      const code = (byte >> (2 * j)) & 3;
+      bits |= ((code >= 1 ? 1 : 0) << j) | ((code >= 2 ? 16 : 0) << j) | (code === 3 ? INVALID : 0);
+    }
+    return bits;
+  });
+}
+
+function refuse(where: string, line: Uint8Array, row: number, cols: number): never {
+  let col = 0;
+  while (col < cols && (((line[col >> 2] as number) >> (2 * (col & 3))) & 3) !== 3) col++;
+  throw rangeError(where, "codes 0, 1 or 2", `3 at row ${row}, column ${col}`);
 }
