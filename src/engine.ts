@@ -109,7 +109,7 @@ export class Engine {
   kernel(op: Kernel["op"], format: FormatName, activation: Activation, forced?: string): Kernel | undefined {
     const rows = candidates(op, format, activation, this.variant);
     const named = rows.find((row) => row.name === forced);
-    return named ?? rows.find((row) => row.name.endsWith("_i32") === (this.dot === "i32")) ?? rows[0];
+    return named ?? rows.find((row) => row.dot === this.dot) ?? rows[0];
   }
 
   get scratchBytes(): number {

@@ -35,6 +35,8 @@ export interface Kernel {
    * when it is asked for by name. Measured with `npm run bench`; both ways give the same bits.
    */
   readonly fromTokens?: number;
+  /** gemm: "i32" for the twin with sums in 32-bit lanes, for machines where `features.dot` says so. */
+  readonly dot?: "i32";
   /** Why its narrow accumulators cannot overflow. */
   readonly bound: string;
 }
@@ -125,6 +127,7 @@ export const kernels: readonly Kernel[] = [
     activation: "int8",
     needs: "relaxed",
     tile: [16, 2],
+    dot: "i32",
     fromTokens: 16,
     bound: gemm32Bound,
   },
@@ -135,6 +138,7 @@ export const kernels: readonly Kernel[] = [
     activation: "int8",
     needs: "relaxed",
     tile: [16, 2],
+    dot: "i32",
     fromTokens: 8,
     bound: gemm32Bound,
   },
