@@ -60,6 +60,8 @@ export interface Shape {
 // Tokens of one pass: more bring little, and their sums and results must stay near the processor.
 const PANEL_TOKENS = 128;
 const LOOKUP_TOKENS = 8;
+// Tables of all tokens of a lookup pass: beyond this they push each other out of a second-level cache.
+const LOOKUP_TABLE_BYTES = 262144;
 // Weights that stay in a second-level cache while several tokens pass over them.
 const LOOKUP_TILE_BYTES = 131072;
 
@@ -127,7 +129,7 @@ export class PlaneMatrix implements Matrix {
     checkFloats(`${where}: x`, x, n * cols, `n ${n} x cols ${cols}`);
     if (out !== undefined) checkFloats(`${where}: out`, out, n * rows, `n ${n} x rows ${rows}`);
     const panel = n >= this.#panelTokens;
-    const step = panel ? PANEL_TOKENS : LOOKUP_TOKENS;
+    const step = panel ? PANEL_TOKENS : this.#lookupTokens();
     // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
     if (n > step) checkFinite(`${where}: x`, x);
     const y = out ?? new Float32Array(n * rows);
@@ -203,6 +205,11 @@ export class PlaneMatrix implements Matrix {
       checkFinite(`${where}: x`, x);
     }
     return largest;
+  }
+
+  #lookupTokens(): number {
+    const tableBytes = this.#layout.byteCols * TABLE_BYTES[this.activation];
+    return Math.max(1, Math.min(LOOKUP_TOKENS, Math.floor(LOOKUP_TABLE_BYTES / tableBytes)));
   }
 
   // Prepare, core and finish of a few tokens by table lookup. Tiles of weights meet every token while they are cached.
