@@ -354,11 +354,7 @@ i("module", async () => {
   }
   await rejectsWith(start({ module: page }), RangeError, /begin with "<!doctype html>/);
   // Another program's module, and one that breaks off.
-  await rejectsWith(
-    start({ module: empty }),
-    RangeError,
-    /^init: module: expected .*got a module without gemv_\w+/,
-  );
+  await rejectsWith(start({ module: empty }), RangeError, /^init: module: expected .*got a module without gemv_\w+/);
   await rejectsWith(start({ module: new WebAssembly.Module(empty) }), RangeError, /^init: module: expected /);
   throwsWith(() => startSync(empty), RangeError, /^initSync: module: expected /);
   await rejectsWith(start({ module: empty.subarray(0, 6) }), UnsupportedRuntimeError, /^init: .*cannot be compiled/);
