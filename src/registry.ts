@@ -12,7 +12,7 @@ export const BYTE_COLS = 8;
 export const STRIP_ROWS = 16;
 export const TILE_ROWS = 64;
 /** Byte columns of the smallest lut8 block (lut8Block in assembly/lut/prepare.ts). */
-export const LUT8_BLOCK = 16;
+export const LUT8_BLOCK = 8;
 
 /** Bit planes of a format: binary w = ±1 is one, ternary w = (B0 + B1) / 2 is two. */
 export const PLANES: Readonly<Record<FormatName, 1 | 2>> = { binary: 1, ternary: 2 };

@@ -13,13 +13,13 @@ export const LUT8_SEGMENT: i32 = 4096;
 const LUT8_WEIGHT: f32 = 2047;
 
 /**
- * Byte columns that share a lut8 step, in a segment of `length`: 128 columns, or 256 from 4096 columns on. Coarser blocks
- * flush less often and have larger steps; with many of them the error of a token stays as near its mean.
+ * Byte columns that share a lut8 step, in a segment of `length`: 64, 128 or 256 columns. Coarser blocks flush less often
+ * and have larger steps; with many of them the error of a token stays as near its mean.
  */
 // @ts-ignore: decorator
 @inline
 export function lut8Block(length: i32): i32 {
-  return length < 512 ? 16 : 32;
+  return length < 64 ? 8 : length < 512 ? 16 : 32;
 }
 
 /**

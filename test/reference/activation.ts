@@ -19,7 +19,8 @@ export function prepareInt8(x: Float32Array): Int8Activation {
 
 /** Columns of one block, which shares a step, in a segment of `length` columns. */
 export function blockColumns(length: number): number {
-  return Math.ceil(length / 8) < 512 ? 128 : 256;
+  const bytes = Math.ceil(length / 8);
+  return bytes < 64 ? 64 : bytes < 512 ? 128 : 256;
 }
 
 /** Columns of one segment, whose blocks are weighted by integers and summed exactly. */
