@@ -7,6 +7,7 @@ import {
   type Kernel,
   LUT8_BLOCK,
   PLANES,
+  STRIP_ROWS,
   TABLE_BYTES,
   TILE_ROWS,
 } from "./registry.ts";
@@ -356,7 +357,7 @@ export function planeLayout(shape: Shape): PlaneLayout {
   const byteCols = Math.ceil(shape.cols / BYTE_COLS);
   const groupByteCols = Math.min(byteCols, Math.ceil(shape.groupSize / BYTE_COLS));
   const groups = Math.ceil(byteCols / groupByteCols);
-  const paddedRows = Math.ceil(shape.rows / 16) * 16;
+  const paddedRows = Math.ceil(shape.rows / STRIP_ROWS) * STRIP_ROWS;
   const planeBytes = paddedRows * byteCols * planes;
   return {
     planes,
@@ -370,7 +371,7 @@ export function planeLayout(shape: Shape): PlaneLayout {
 }
 
 /** Offset of the first byte of a row, and the distance to that of its next byte column. */
-export function rowPlace(
+function rowPlace(
   row: number,
   paddedRows: number,
   byteCols: number,

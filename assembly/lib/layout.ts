@@ -1,10 +1,7 @@
 // The tile layout that every plane kernel reads; assembly/lut/README.md has the drawing.
 
-/** Rows of a full tile. The last tile of a matrix may be lower: a multiple of STRIP_ROWS. */
+/** Rows of a full tile. The last tile of a matrix may be lower: a multiple of 16. */
 export const TILE_ROWS: i32 = 64;
-
-/** Columns of one byte of a plane. */
-export const BYTE_COLS: i32 = 8;
 
 /** Height of the tile that starts at `row` (a multiple of TILE_ROWS) of a matrix of `paddedRows` rows. */
 // @ts-ignore: decorator
