@@ -9,3 +9,20 @@ export const TILE_ROWS: i32 = 64;
 export function tileHeight(row: i32, paddedRows: i32): i32 {
   return min(TILE_ROWS, paddedRows - row);
 }
+
+/**
+ * Scales and offsets of a plane: float32 [tile][groups][height of the tile], so that those of a tile are read in order.
+ * Offset in bytes of the first group of `row`, and the distance to its next group.
+ */
+// @ts-ignore: decorator
+@inline
+export function groupStart(row: i32, groups: i32): usize {
+  const tile = row & -TILE_ROWS;
+  return (<usize>tile * <usize>groups + <usize>(row - tile)) << 2;
+}
+
+// @ts-ignore: decorator
+@inline
+export function groupStride(row: i32, paddedRows: i32): usize {
+  return <usize>tileHeight(row & -TILE_ROWS, paddedRows) << 2;
+}

@@ -61,3 +61,10 @@ export function zipHigh16(a: v128, b: v128): v128 {
 export function accumulate(p: usize, v: v128): void {
   v128.store(p, f32x4.add(v128.load(p), v));
 }
+
+/** Sums of neighbouring float32 lanes: a0+a1, a2+a3, b0+b1, b2+b3. */
+// @ts-ignore: decorator
+@inline
+export function addPairs(a: v128, b: v128): v128 {
+  return f32x4.add(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7));
+}

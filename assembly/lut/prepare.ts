@@ -5,21 +5,20 @@
 import { hidden, lookup } from "../lib/simd";
 
 /**
- * Byte columns of a lut8 segment: 32768 columns. Sums of blocks are weighted by integers up to LUT8_WEIGHT and added in
- * int32 over a segment: 4096 byte columns · 2·127 · 2047 = 2129666048 < 2^31 for two planes (and 255 for the biased
- * bytes of one).
+ * Byte columns whose lut8 sums fit int32. Sums of blocks are weighted by integers up to LUT8_WEIGHT: 4096 byte columns ·
+ * 2·127 · 2047 = 2129666048 < 2^31 for two planes (and 255 for the biased bytes of one).
  */
 export const LUT8_SEGMENT: i32 = 4096;
 const LUT8_WEIGHT: f32 = 2047;
 
 /**
- * Byte columns that share a lut8 step, in a segment of `length`: 64, 128 or 256 columns. Coarser blocks flush less often
- * and have larger steps; with many of them the error of a token stays as near its mean.
+ * Byte columns that share a lut8 step, in a row of `byteCols`: 64, 128 or 256 columns, or a scale group if that is less.
+ * Coarser blocks flush less often and have larger steps; with many of them the error of a token stays as near its mean.
  */
 // @ts-ignore: decorator
 @inline
-export function lut8Block(length: i32): i32 {
-  return length < 64 ? 8 : length < 512 ? 16 : 32;
+export function lut8Block(byteCols: i32): i32 {
+  return byteCols < 64 ? 8 : byteCols < 512 ? 16 : 32;
 }
 
 /**
@@ -172,14 +171,13 @@ function largestSum(x: usize, end: usize, p: v128, magnitude: v128): f32 {
 }
 
 /**
- * lut8 tables, 32 bytes a byte column (low, high), and steps: for each segment of a scale group its unit (float32) and
- * then a weight for each of its blocks (int32). A block's step is weight · unit, the least that is no less than M / 126,
- * where M is the largest Σ|x| of a byte column in it. Entries are Σ±x / step, x first rounded to 1/256 of a step and the
- * sum then to a whole one: the absolute values of a low and a high entry add up to at most 126 + 8/512 + 2/2 < 128, so
- * their sum is an int8; and 256·126 + 4/2 + 128 = 32386 is an int16. Halves are rounded up in low and down in high
- * tables: one in 256 sums is a tie, and rounding all of them up would add up to as much as all other errors together.
- * `bias` as in prepareInt8. `p` is the power of two that brings max |x| of the token near 1; a segment below 2^-100 of
- * it counts as zero.
+ * lut8 tables, 32 bytes a byte column (low, high), and steps: the token's unit (float32), then a weight (int32) for each
+ * block of each scale group. A block's step is weight · unit, the least that is no less than M / 126, where M is the
+ * largest Σ|x| of a byte column in it. Entries are Σ±x / step, x first rounded to 1/256 of a step and the sum then to a
+ * whole one: the absolute values of a low and a high entry add up to at most 126 + 8/512 + 2/2 < 128, so their sum is an
+ * int8; and 256·126 + 4/2 + 128 = 32386 is an int16. Halves are rounded up in low and down in high tables: one in 256
+ * sums is a tie, and rounding all of them up would add up to as much as all other errors together. `bias` as in
+ * prepareInt8. `p` is the power of two that brings max |x| of the token near 1.
  */
 // @ts-ignore: decorator
 @inline
@@ -193,47 +191,64 @@ export function prepareLut8(
   const m1 = hidden(i16x8(-1, -1, 0, 0, -1, -1, 0, 0), byteCols);
   const m2 = hidden(i16x8(-1, -1, -1, -1, 0, 0, 0, 0), byteCols);
   const halfUp = hidden(i16x8(131, 130, 130, 129, 130, 129, 129, 128), byteCols);
-  const halfDown = i16x8.sub(halfUp, i16x8.splat(1));
+  const halfDown = i16x8.sub(halfUp, i16x8.splat(1)), size = lut8Block(byteCols);
+  let largest: f32 = 0, at = steps + 4, from = x;
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
-    for (let segment = group; segment < groupEnd; segment += LUT8_SEGMENT) {
-      const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd);
-      const weights = steps + 4, size = lut8Block(segmentEnd - segment);
-      let largest: f32 = 0, at = weights, from = x;
-      for (let block = segment; block < segmentEnd; block += size) {
-        const end = from + (<usize>min(size, segmentEnd - block) << 5);
-        const m = largestSum(from, end, pp, magnitude);
-        store<f32>(at, m);
-        largest = max(largest, m);
-        from = end;
-        at += 4;
-      }
-      const zero = largest < <f32>7.888609052210118e-31; // 2^-100
-      const unit = zero ? <f32>0 : largest / <f32>126 / LUT8_WEIGHT;
-      store<f32>(steps, unit);
-      at = weights;
-      for (let block = segment; block < segmentEnd; block += size) {
-        const end = x + (<usize>min(size, segmentEnd - block) << 5);
-        const share = zero ? <f32>0 : ceil<f32>(load<f32>(at) * LUT8_WEIGHT / largest);
-        const weight = min(max(share, <f32>1), LUT8_WEIGHT);
-        store<i32>(at, <i32>weight);
-        at += 4;
-        const inverse = f32x4.splat(zero ? <f32>0 : <f32>256 / (weight * unit));
-        do {
-          const low = f32x4.add(f32x4.mul(f32x4.mul(v128.load(x), pp), inverse), magic);
-          const high = f32x4.add(f32x4.mul(f32x4.mul(v128.load(x, 16), pp), inverse), magic);
-          // The 16-bit values wait in the space of the table that is made last.
-          v128.store(tables, i16x8.narrow_i32x4_s(i32x4.sub(low, bits), i32x4.sub(high, bits)), 16);
-          const lowTable = roundedTable(tables + 16, m0, m1, m2, halfUp);
-          const highTable = roundedTable(tables + 24, m0, m1, m2, halfDown);
-          v128.store(tables, lowTable);
-          v128.store(tables, v128.xor(highTable, flip), 16);
-          x += 32;
-          tables += 32;
-        } while (x < end);
-      }
-      steps = at;
+    for (let block = group; block < groupEnd; block += size) {
+      const end = from + (<usize>min(size, groupEnd - block) << 5);
+      const m = largestSum(from, end, pp, magnitude);
+      store<f32>(at, m);
+      largest = max(largest, m);
+      from = end;
+      at += 4;
     }
+  }
+  const unit = largest / <f32>126 / LUT8_WEIGHT;
+  store<f32>(steps, unit);
+  at = steps + 4;
+  for (let group = 0; group < byteCols; group += groupByteCols) {
+    const groupEnd = min(group + groupByteCols, byteCols);
+    for (let block = group; block < groupEnd; block += size) {
+      const end = x + (<usize>min(size, groupEnd - block) << 5);
+      const share = largest == 0 ? <f32>0 : ceil<f32>(load<f32>(at) * LUT8_WEIGHT / largest);
+      const weight = min(max(share, <f32>1), LUT8_WEIGHT);
+      store<i32>(at, <i32>weight);
+      at += 4;
+      const inverse = f32x4.splat(largest == 0 ? <f32>0 : <f32>256 / (weight * unit));
+      do {
+        const low = f32x4.add(f32x4.mul(f32x4.mul(v128.load(x), pp), inverse), magic);
+        const high = f32x4.add(f32x4.mul(f32x4.mul(v128.load(x, 16), pp), inverse), magic);
+        // The 16-bit values wait in the space of the table that is made last.
+        v128.store(tables, i16x8.narrow_i32x4_s(i32x4.sub(low, bits), i32x4.sub(high, bits)), 16);
+        const lowTable = roundedTable(tables + 16, m0, m1, m2, halfUp);
+        const highTable = roundedTable(tables + 24, m0, m1, m2, halfDown);
+        v128.store(tables, lowTable);
+        v128.store(tables, v128.xor(highTable, flip), 16);
+        x += 32;
+        tables += 32;
+      } while (x < end);
+    }
+  }
+}
+
+/**
+ * sums[group] = Σ x·p over its columns as float32: even and odd columns are summed apart in float64, then together. What
+ * an offset of the weights is multiplied by.
+ */
+export function prepare_float_sums(x: usize, sums: usize, byteCols: i32, groupByteCols: i32, p: f32): void {
+  const pp = f32x4.splat(p);
+  for (let group = 0; group < byteCols; group += groupByteCols) {
+    let s = f64x2.splat(0);
+    const end = x + (<usize>min(groupByteCols, byteCols - group) << 5);
+    do {
+      const v = f32x4.mul(v128.load(x), pp);
+      s = f64x2.add(s, f64x2.promote_low_f32x4(v));
+      s = f64x2.add(s, f64x2.promote_low_f32x4(v128.shuffle<f64>(v, v, 1, 0)));
+      x += 16;
+    } while (x < end);
+    store<f32>(sums, <f32>(f64x2.extract_lane(s, 0) + f64x2.extract_lane(s, 1)));
+    sums += 4;
   }
 }
 

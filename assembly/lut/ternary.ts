@@ -1,10 +1,11 @@
 // gemv of ternary weights as two bit planes: w = (B0 + B1) / 2 with B0 = sign of (w >= 0), B1 = sign of (w > 0).
 // The planes of a row are neighbouring bytes, so one pairwise addition joins them. Everything here is twice the
 // product; the caller halves `factor`. Layout, algebra and bounds: README.md in this folder.
-import { TILE_ROWS, tileHeight } from "../lib/layout";
+import { scaleRows } from "../lib/finish";
+import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
 import { INT8_BASE, lut8Block, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
-import { addExact, addScaled, addWeighted, scaleRows, tileF32 } from "./tile";
+import { addExact, addWeighted, tileF32 } from "./tile";
 
 // sums[8] += the two planes of 8 rows. As a dot product with ones it is one instruction on x86 and three on ARM, as a
 // pairwise addition three on x86 (V8 reloads its constant) and one on ARM.
@@ -88,32 +89,31 @@ function addBlock(
 // @ts-ignore: decorator
 @inline
 function lut8Strip(
-  w: usize, stride: usize, scales: usize, tables: usize, steps: usize, y: usize, acc: usize,
-  paddedRows: i32, byteCols: i32, groupByteCols: i32, wide: bool,
+  w: usize, stride: usize, scales: usize, tables: usize, weights: usize, y: usize, acc: usize,
+  byteCols: i32, groupByteCols: i32, wide: bool,
 ): void {
   const mask = hiddenSplat8(15, byteCols), ones = hiddenSplat8(1, byteCols), rowBytes: usize = wide ? 256 : 64;
+  const size = lut8Block(byteCols);
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
     for (let segment = group; segment < groupEnd; segment += LUT8_SEGMENT) {
-      const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd), unit = v128.load32_splat(steps);
-      const size = lut8Block(segmentEnd - segment);
-      steps += 4;
+      const segmentEnd = min(segment + LUT8_SEGMENT, groupEnd);
       memory.fill(acc, 0, rowBytes);
       for (let block = segment; block < segmentEnd; block += size) {
         const n = min(size, segmentEnd - block);
-        addBlock(w, stride, tables, n, mask, ones, load<i32>(steps), acc, wide);
+        addBlock(w, stride, tables, n, mask, ones, load<i32>(weights), acc, wide);
         w += <usize>n * stride;
         tables += <usize>n << 5;
-        steps += 4;
+        weights += 4;
       }
       // acc has rows 0 2 4 6, 1 3 5 7 of each 8.
       for (let o: usize = 0; o < rowBytes; o += 32) {
         const even = v128.load(acc + o), odd = v128.load(acc + o, 16);
-        addScaled(v128.shuffle<i32>(even, odd, 0, 4, 1, 5), unit, scales + o, y + o);
-        addScaled(v128.shuffle<i32>(even, odd, 2, 6, 3, 7), unit, scales + o + 16, y + o + 16);
+        addExact(v128.shuffle<i32>(even, odd, 0, 4, 1, 5), scales + o, y + o);
+        addExact(v128.shuffle<i32>(even, odd, 2, 6, 3, 7), scales + o + 16, y + o + 16);
       }
     }
-    scales += <usize>paddedRows << 2;
+    scales += stride << 1;
   }
 }
 
@@ -121,23 +121,24 @@ export function gemv_ternary_lut8_64x8(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
 ): void {
-  const work = <usize>paddedRows << 2;
+  const work = <usize>paddedRows << 2, scale = load<f32>(steps) * factor;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), stride = <usize>height << 1;
-    const tile = w + <usize>row * <usize>byteCols * 2, s = scales + (<usize>row << 2), out = y + (<usize>row << 2);
+    const tile = w + <usize>row * <usize>byteCols * 2, s = scales + groupStart(row, groups), out = y + (<usize>row << 2);
     memory.fill(out, 0, <usize>height << 2);
     if (height == TILE_ROWS) {
-      lut8Strip(tile, stride, s, tables, steps, out, out + work, paddedRows, byteCols, groupByteCols, true);
+      lut8Strip(tile, stride, s, tables, steps + 4, out, out + work, byteCols, groupByteCols, true);
     } else {
       for (let i = 0; i < height; i += 16) {
         const o = out + (<usize>i << 2);
         lut8Strip(
-          tile + (<usize>i << 1), stride, s + (<usize>i << 2), tables, steps, o, o + work,
-          paddedRows, byteCols, groupByteCols, false,
+          tile + (<usize>i << 1), stride, s + (<usize>i << 2), tables, steps + 4, o, o + work,
+          byteCols, groupByteCols, false,
         );
       }
     }
-    scaleRows(out, height, factor);
+    scaleRows(out, height, scale);
   }
 }
 
@@ -181,10 +182,11 @@ export function gemv_ternary_int8_16x8(
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
 ): void {
   const mask = hiddenSplat8(15, byteCols), ones = hiddenSplat8(1, byteCols), rowBytes = <usize>paddedRows << 2;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), stride = <usize>height << 1, bytes = <usize>height << 2;
     const out = y + (<usize>row << 2), acc = out + rowBytes;
-    let p = w + <usize>row * <usize>byteCols * 2, t = tables, s = scales + (<usize>row << 2);
+    let p = w + <usize>row * <usize>byteCols * 2, t = tables, s = scales + groupStart(row, groups);
     memory.fill(out, 0, bytes);
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const groupEnd = min(group + groupByteCols, byteCols);
@@ -199,7 +201,7 @@ export function gemv_ternary_int8_16x8(
       }
       // Both planes together are exactly twice the integer product: halve it before the first float operation.
       for (let o: usize = 0; o < bytes; o += 16) addExact(i32x4.shr_s(v128.load(acc + o), 1), s + o, out + o);
-      s += rowBytes;
+      s += bytes;
     }
     scaleRows(out, height, factor);
   }
@@ -209,10 +211,12 @@ export function gemv_ternary_f32_8x8(
   w: usize, scales: usize, tables: usize, _steps: usize, y: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
 ): void {
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), tile = w + <usize>row * <usize>byteCols * 2;
     const o = <usize>row << 2;
-    tileF32(tile, height, scales + o, tables, y + o, paddedRows, byteCols, groupByteCols, 2);
+    memory.fill(y + o, 0, <usize>height << 2);
+    tileF32(tile, height, scales + groupStart(row, groups), tables, y + o, byteCols, groupByteCols, 2);
     scaleRows(y + o, height, factor);
   }
 }

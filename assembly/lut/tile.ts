@@ -5,14 +5,6 @@ import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipHigh8, zipL
 // of 100,000 columns below that of a few hundred additions.
 const F32_BLOCK: i32 = 64;
 
-/** y[0..rows) *= factor; rows a multiple of 16. */
-// @ts-ignore: decorator
-@inline
-export function scaleRows(y: usize, rows: i32, factor: f32): void {
-  const f = f32x4.splat(factor), end = y + (<usize>rows << 2);
-  for (; y < end; y += 16) v128.store(y, f32x4.mul(v128.load(y), f));
-}
-
 /**
  * lut8: acc[8] += weight · sums, for a vector of eight 16-bit sums: even lanes to acc 0..3, odd lanes to acc 4..7.
  * |Σ weight · sum| < 2^31 is the caller's bound. forEven = weight in the low halves of 32-bit lanes, forOdd = in the high.
@@ -22,13 +14,6 @@ export function scaleRows(y: usize, rows: i32, factor: f32): void {
 export function addWeighted(acc: usize, sums: v128, forEven: v128, forOdd: v128): void {
   v128.store(acc, i32x4.add(v128.load(acc), i32x4.dot_i16x8_s(sums, forEven)));
   v128.store(acc, i32x4.add(v128.load(acc, 16), i32x4.dot_i16x8_s(sums, forOdd)), 16);
-}
-
-/** y[4] += scales · (unit · sums) */
-// @ts-ignore: decorator
-@inline
-export function addScaled(sums: v128, unit: v128, scales: usize, y: usize): void {
-  accumulate(y, f32x4.mul(f32x4.mul(f32x4.convert_i32x4_s(sums), unit), v128.load(scales)));
 }
 
 /** y[4] += scales · sums */
@@ -75,25 +60,27 @@ function blockF32(
     w += stride;
   } while (tables < end);
   if (planes == 1) {
-    accumulate(y, f32x4.mul(a0, v128.load(scales)));
-    accumulate(y + 16, f32x4.mul(a1, v128.load(scales, 16)));
-    accumulate(y + 32, f32x4.mul(a2, v128.load(scales, 32)));
-    accumulate(y + 48, f32x4.mul(a3, v128.load(scales, 48)));
+    // Lanes 0..3 of a0 are rows 0 8 4 12, of a1 1 9 5 13, and so on: a transpose.
+    const b0 = v128.shuffle<i32>(a0, a1, 0, 4, 1, 5), b1 = v128.shuffle<i32>(a2, a3, 0, 4, 1, 5);
+    const b2 = v128.shuffle<i32>(a0, a1, 2, 6, 3, 7), b3 = v128.shuffle<i32>(a2, a3, 2, 6, 3, 7);
+    accumulate(y, f32x4.mul(v128.shuffle<i64>(b0, b1, 0, 2), v128.load(scales)));
+    accumulate(y + 16, f32x4.mul(v128.shuffle<i64>(b2, b3, 0, 2), v128.load(scales, 16)));
+    accumulate(y + 32, f32x4.mul(v128.shuffle<i64>(b0, b1, 1, 3), v128.load(scales, 32)));
+    accumulate(y + 48, f32x4.mul(v128.shuffle<i64>(b2, b3, 1, 3), v128.load(scales, 48)));
   } else {
     accumulate(y, f32x4.mul(addPairs(a0, a1), v128.load(scales)));
     accumulate(y + 16, f32x4.mul(addPairs(a2, a3), v128.load(scales, 16)));
   }
 }
 
-/** y[height] = scales · float32 sums of a tile. Blocks outside, rows inside, as in the int8 kernels. */
+/** y[height] += scales · float32 sums of a tile. Blocks outside, rows inside, as in the int8 kernels. */
 // @ts-ignore: decorator
 @inline
 export function tileF32(
   w: usize, height: i32, scales: usize, tables: usize, y: usize,
-  paddedRows: i32, byteCols: i32, groupByteCols: i32, planes: i32,
+  byteCols: i32, groupByteCols: i32, planes: i32,
 ): void {
   const mask = hiddenSplat8(15, byteCols), stride = <usize>(height * planes), rows = 16 / planes;
-  memory.fill(y, 0, <usize>height << 2);
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
     for (let block = group; block < groupEnd; block += F32_BLOCK) {
@@ -105,7 +92,7 @@ export function tileF32(
       w += <usize>n * stride;
       tables += <usize>n << 7;
     }
-    scales += <usize>paddedRows << 2;
+    scales += <usize>height << 2;
   }
 }
 

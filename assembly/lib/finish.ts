@@ -1,0 +1,41 @@
+// What every gemv kernel does to its rows at last.
+import { groupStart, groupStride } from "./layout";
+
+/** y[rows] *= factor; rows a multiple of 16. */
+// @ts-ignore: decorator
+@inline
+export function scaleRows(y: usize, rows: i32, factor: f32): void {
+  const f = f32x4.splat(factor), end = y + (<usize>rows << 2);
+  for (; y < end; y += 16) v128.store(y, f32x4.mul(v128.load(y), f));
+}
+
+/**
+ * y[rows] = (y · unit + Σ over groups of sums[group] · offsets[group][row + i]) · factor, in float32 and in the order of
+ * groups; without offsets y · (unit · factor). offsets: as lib/layout.ts has them, or 0 for none. sums: float32
+ * [groups], Σ x of each group. rows a multiple of 16.
+ */
+export function finishRows(
+  y: usize, rows: i32, row: i32, unit: f32, factor: f32, offsets: usize, sums: usize, groups: i32, paddedRows: i32,
+): void {
+  if (offsets == 0) {
+    scaleRows(y, rows, unit * factor);
+    return;
+  }
+  const u = f32x4.splat(unit), f = f32x4.splat(factor), end = y + (<usize>rows << 2);
+  const stride = groupStride(row, paddedRows), sumsEnd = sums + (<usize>groups << 2);
+  for (let first = offsets + groupStart(row, groups); y < end; y += 64, first += 64) {
+    let y0 = f32x4.mul(v128.load(y), u), y1 = f32x4.mul(v128.load(y, 16), u);
+    let y2 = f32x4.mul(v128.load(y, 32), u), y3 = f32x4.mul(v128.load(y, 48), u);
+    for (let sum = sums, o = first; sum < sumsEnd; sum += 4, o += stride) {
+      const x = v128.load32_splat(sum);
+      y0 = f32x4.add(y0, f32x4.mul(v128.load(o), x));
+      y1 = f32x4.add(y1, f32x4.mul(v128.load(o, 16), x));
+      y2 = f32x4.add(y2, f32x4.mul(v128.load(o, 32), x));
+      y3 = f32x4.add(y3, f32x4.mul(v128.load(o, 48), x));
+    }
+    v128.store(y, f32x4.mul(y0, f));
+    v128.store(y, f32x4.mul(y1, f), 16);
+    v128.store(y, f32x4.mul(y2, f), 32);
+    v128.store(y, f32x4.mul(y3, f), 48);
+  }
+}
