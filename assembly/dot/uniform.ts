@@ -1,0 +1,852 @@
+// gemv of uniform weights by integer dot products: codes are unpacked in registers, 4 rows x 4 columns a vector, and
+// meet 4 activations in every 32-bit lane. Layout, algebra and bounds: README.md in this folder.
+import { finishRows } from "../lib/finish";
+import { groupStart, groupStride } from "../lib/layout";
+import { hidden, hiddenSplat8 } from "../lib/simd";
+import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
+import { step } from "./step";
+
+// Bytes of the panel of one unit (8 columns): int8, or int16 without a byte dot product.
+// @ts-ignore: decorator
+@inline
+function panelUnit(): usize {
+  return ASC_FEATURE_RELAXED_SIMD ? 8 : 16;
+}
+
+// 32 bits of a vector in every lane. A broadcasting load would take two instructions at any offset but 0.
+// @ts-ignore: decorator
+@inline
+function splat(x: v128, lane: i32): v128 {
+  if (lane == 0) return v128.shuffle<i32>(x, x, 0, 0, 0, 0);
+  if (lane == 1) return v128.shuffle<i32>(x, x, 1, 1, 1, 1);
+  if (lane == 2) return v128.shuffle<i32>(x, x, 2, 2, 2, 2);
+  return v128.shuffle<i32>(x, x, 3, 3, 3, 3);
+}
+
+// The activations of columns 4k..4k+3 of the 16 in x, or in x and z (8 each) when they are int16: then `even` has
+// columns 0 and 2, and `odd`, which is not used otherwise, columns 1 and 3.
+// @ts-ignore: decorator
+@inline
+function even(x: v128, z: v128, k: i32): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? splat(x, k) : splat(k < 2 ? x : z, 2 * (k & 1));
+}
+// @ts-ignore: decorator
+@inline
+function odd(x: v128, z: v128, k: i32): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? x : splat(k < 2 ? x : z, 2 * (k & 1) + 1);
+}
+
+// The second vector of 16 columns.
+// @ts-ignore: decorator
+@inline
+function second(x: v128, p: usize): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? x : v128.load(p, 16);
+}
+
+// Sums are those of a vector of 4 rows, in 32-bit lanes; or, when narrow, in 16-bit lanes, where they start from
+// nothing (`first`) and are added to the 32-bit ones (`flush`) after as many steps as README.md allows.
+// @ts-ignore: decorator
+@inline
+function isNarrow(exact32: bool): bool {
+  return ASC_FEATURE_RELAXED_SIMD && !exact32;
+}
+
+// @ts-ignore: decorator
+@inline
+function flush(acc: v128, sum: v128, ones: v128, exact32: bool): v128 {
+  return isNarrow(exact32) ? i32x4.add(acc, i32x4.dot_i16x8_s(sum, ones)) : sum;
+}
+
+// @ts-ignore: decorator
+@inline
+function stepOrFirst(sum: v128, x: v128, codes: v128, exact32: bool, first: bool): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (first && !exact32) return i16x8.relaxed_dot_i8x16_i7x16_s(x, codes);
+  }
+  return step(sum, x, codes, exact32);
+}
+
+// sum + 4 columns whose codes are the field at bit `from` of each byte of v. mask: the field's, in bytes where there is
+// a byte dot product; otherwise in 16-bit lanes, which hold the even columns (0, 2; met by x) below and the odd ones
+// (1, 3; met by z) 8 bits higher. `top`: the field ends with the byte.
+// @ts-ignore: decorator
+@inline
+function field(
+  sum: v128, v: v128, from: i32, mask: v128, x: v128, z: v128, exact32: bool, top: bool, first: bool,
+): v128 {
+  sum = stepOrFirst(sum, x, moveBits(v, from, 0, mask), exact32, first);
+  if (ASC_FEATURE_RELAXED_SIMD) return sum;
+  return step(sum, z, top ? i16x8.shr_u(v, 8 + from) : moveBits(v, 8 + from, 0, mask), exact32);
+}
+
+// The same of codes that are whole bytes.
+// @ts-ignore: decorator
+@inline
+function bytes(sum: v128, v: v128, mask: v128, x: v128, z: v128, exact32: bool, first: bool): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return stepOrFirst(sum, x, v, exact32, first);
+  return field(sum, v, 0, mask, x, z, exact32, true, first);
+}
+
+// The mask of codes up to `largest` for `field`.
+// @ts-ignore: decorator
+@inline
+function fieldMask(largest: i32, hide: i32): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? hiddenSplat8(largest, hide) : hidden(i16x8.splat(<i16>largest), hide);
+}
+
+// 2 bits: a word, one sum.
+// @ts-ignore: decorator
+@inline
+function word2(
+  sum: v128, v: v128, mask: v128, x0: v128, x1: v128, x2: v128, x3: v128, z0: v128, z1: v128, z2: v128, z3: v128,
+): v128 {
+  sum = field(sum, v, 0, mask, x0, z0, true, false, false);
+  sum = field(sum, v, 2, mask, x1, z1, true, false, false);
+  sum = field(sum, v, 4, mask, x2, z2, true, false, false);
+  return field(sum, v, 6, mask, x3, z3, true, true, false);
+}
+
+// 2 bits: fields 0 and 2 of a word; or, with mask 12, fields 1 and 3, which stay 2 bits higher: their sum is 4 times as
+// large, and that saves two of three shifts.
+// @ts-ignore: decorator
+@inline
+function twoFields(sum: v128, v: v128, mask: v128, x: v128, next: v128, exact32: bool, first: bool): v128 {
+  sum = stepOrFirst(sum, x, v128.and(v, mask), exact32, first);
+  return step(sum, next, moveBits(v, 4, 0, mask), exact32);
+}
+
+// acc + the two sums of twoFields.
+// @ts-ignore: decorator
+@inline
+function joinFields(acc: v128, low: v128, high: v128, ones: v128): v128 {
+  return flush(acc, i16x8.add(low, i16x8.shr_s(high, 2)), ones, false);
+}
+
+// 3 bits: a word and its third bits, 4 steps.
+// @ts-ignore: decorator
+@inline
+function word3(
+  sum: v128, v: v128, third: v128, table0: v128, table1: v128, mask33: v128, mask: v128,
+  x0: v128, x1: v128, x2: v128, x3: v128, z0: v128, z1: v128, z2: v128, z3: v128, exact32: bool, first: bool,
+): v128 {
+  let codes = nibbles3(v, third, table0, 0, mask33);
+  sum = field(sum, codes, 0, mask, x0, z0, exact32, false, first);
+  sum = field(sum, codes, 4, mask, x2, z2, exact32, true, false);
+  codes = nibbles3(v, third, table1, 1, mask33);
+  sum = field(sum, codes, 0, mask, x1, z1, exact32, false, false);
+  return field(sum, codes, 4, mask, x3, z3, exact32, true, false);
+}
+
+// 4 bits: a word, 2 steps.
+// @ts-ignore: decorator
+@inline
+function word4(
+  sum: v128, v: v128, mask: v128, x0: v128, x1: v128, z0: v128, z1: v128, exact32: bool, first: bool,
+): v128 {
+  sum = field(sum, v, 0, mask, x0, z0, exact32, false, first);
+  return field(sum, v, 4, mask, x1, z1, exact32, true, false);
+}
+
+// acc + 16 columns of 5 or 6 bits: two words of low nibbles and their high bits, from field k of h on.
+// @ts-ignore: decorator
+@inline
+function words56(
+  acc: v128, v: v128, w: v128, h: v128, k: i32, high: i32, mask15: v128, maskHigh: v128, mask: v128,
+  x0: v128, x1: v128, x2: v128, x3: v128, z0: v128, z1: v128, z2: v128, z3: v128, ones: v128, exact32: bool,
+): v128 {
+  let sum = bytes(acc, joinHigh(v, h, k, high, mask15, maskHigh), mask, x0, z0, exact32, true);
+  sum = bytes(sum, joinHigh(v, h, k + 1, high, mask15, maskHigh), mask, x1, z1, exact32, false);
+  if (high == 2) {
+    acc = flush(acc, sum, ones, exact32);
+    sum = acc;
+  }
+  sum = bytes(sum, joinHigh(w, h, k + 2, high, mask15, maskHigh), mask, x2, z2, exact32, high == 2);
+  sum = bytes(sum, joinHigh(w, h, k + 3, high, mask15, maskHigh), mask, x3, z3, exact32, false);
+  return flush(acc, sum, ones, exact32);
+}
+
+// Σ x·(c - centre) = Σ x·c - centre · Σ x: the latter, with centre = 2^(bits - 1), of a group.
+// @ts-ignore: decorator
+@inline
+function centring(sum: usize, bits: i32): v128 {
+  return i32x4.sub(i32x4.splat(0), i32x4.shl(v128.load32_splat(sum), bits - 1));
+}
+
+// y[4] + scales · sums
+// @ts-ignore: decorator
+@inline
+function scaled(y: v128, sums: v128, scales: v128): v128 {
+  return f32x4.add(y, f32x4.mul(f32x4.convert_i32x4_s(sums), scales));
+}
+
+// y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
+// 2 bits. 16-bit lanes: 32 columns, of which fields 1 and 3 make 4·2·127·12 = 12192, and a quarter of that and as much
+// of fields 0 and 2 6096 <= 32767.
+// @ts-ignore: decorator
+@inline
+function strip2(
+  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+): void {
+  const ones = hidden(i16x8.splat(1), n), mask = fieldMask(3, n), mask12 = hiddenSplat8(12, n);
+  const zero = i32x4.splat(0);
+  let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
+  for (let group = 0; group < n; group += groupByteCols) {
+    const units = min(groupByteCols, n - group), end = p + <usize>units * panelUnit();
+    let a0 = centring(sums, 2), a1 = a0, a2 = a0, a3 = a0;
+    if (isNarrow(exact32)) {
+      const blocksEnd = p + <usize>(units & ~3) * panelUnit();
+      while (p < blocksEnd) {
+        let x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+        let c0 = v128.load(v);
+        let t0 = twoFields(a0, c0, mask, x0, x2, false, true), u0 = twoFields(a0, c0, mask12, x1, x3, false, true);
+        let c1 = v128.load(v, 16);
+        let t1 = twoFields(a1, c1, mask, x0, x2, false, true), u1 = twoFields(a1, c1, mask12, x1, x3, false, true);
+        let c2 = v128.load(v, 32);
+        let t2 = twoFields(a2, c2, mask, x0, x2, false, true), u2 = twoFields(a2, c2, mask12, x1, x3, false, true);
+        let c3 = v128.load(v, 48);
+        let t3 = twoFields(a3, c3, mask, x0, x2, false, true), u3 = twoFields(a3, c3, mask12, x1, x3, false, true);
+        x = v128.load(p, 16);
+        x0 = splat(x, 0);
+        x1 = splat(x, 1);
+        x2 = splat(x, 2);
+        x3 = splat(x, 3);
+        c0 = v128.load(v, 64);
+        t0 = twoFields(t0, c0, mask, x0, x2, false, false);
+        u0 = twoFields(u0, c0, mask12, x1, x3, false, false);
+        a0 = joinFields(a0, t0, u0, ones);
+        c1 = v128.load(v, 80);
+        t1 = twoFields(t1, c1, mask, x0, x2, false, false);
+        u1 = twoFields(u1, c1, mask12, x1, x3, false, false);
+        a1 = joinFields(a1, t1, u1, ones);
+        c2 = v128.load(v, 96);
+        t2 = twoFields(t2, c2, mask, x0, x2, false, false);
+        u2 = twoFields(u2, c2, mask12, x1, x3, false, false);
+        a2 = joinFields(a2, t2, u2, ones);
+        c3 = v128.load(v, 112);
+        t3 = twoFields(t3, c3, mask, x0, x2, false, false);
+        u3 = twoFields(u3, c3, mask12, x1, x3, false, false);
+        a3 = joinFields(a3, t3, u3, ones);
+        v += 128;
+        p += 4 * panelUnit();
+      }
+      if (p < end) {
+        const x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+        const c0 = v128.load(v);
+        const t0 = twoFields(a0, c0, mask, x0, x2, false, true), u0 = twoFields(a0, c0, mask12, x1, x3, false, true);
+        a0 = joinFields(a0, t0, u0, ones);
+        const c1 = v128.load(v, 16);
+        const t1 = twoFields(a1, c1, mask, x0, x2, false, true), u1 = twoFields(a1, c1, mask12, x1, x3, false, true);
+        a1 = joinFields(a1, t1, u1, ones);
+        const c2 = v128.load(v, 32);
+        const t2 = twoFields(a2, c2, mask, x0, x2, false, true), u2 = twoFields(a2, c2, mask12, x1, x3, false, true);
+        a2 = joinFields(a2, t2, u2, ones);
+        const c3 = v128.load(v, 48);
+        const t3 = twoFields(a3, c3, mask, x0, x2, false, true), u3 = twoFields(a3, c3, mask12, x1, x3, false, true);
+        a3 = joinFields(a3, t3, u3, ones);
+        v += 64;
+        p += 2 * panelUnit();
+      }
+    } else if (exact32) {
+      let b0 = zero, b1 = zero, b2 = zero, b3 = zero;
+      do {
+        const x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+        const c0 = v128.load(v), c1 = v128.load(v, 16), c2 = v128.load(v, 32), c3 = v128.load(v, 48);
+        a0 = twoFields(a0, c0, mask, x0, x2, true, false);
+        b0 = twoFields(b0, c0, mask12, x1, x3, true, false);
+        a1 = twoFields(a1, c1, mask, x0, x2, true, false);
+        b1 = twoFields(b1, c1, mask12, x1, x3, true, false);
+        a2 = twoFields(a2, c2, mask, x0, x2, true, false);
+        b2 = twoFields(b2, c2, mask12, x1, x3, true, false);
+        a3 = twoFields(a3, c3, mask, x0, x2, true, false);
+        b3 = twoFields(b3, c3, mask12, x1, x3, true, false);
+        v += 64;
+        p += 2 * panelUnit();
+      } while (p < end);
+      a0 = i32x4.add(a0, i32x4.shr_s(b0, 2));
+      a1 = i32x4.add(a1, i32x4.shr_s(b1, 2));
+      a2 = i32x4.add(a2, i32x4.shr_s(b2, 2));
+      a3 = i32x4.add(a3, i32x4.shr_s(b3, 2));
+    } else {
+      do {
+        const x = v128.load(p), z = second(x, p);
+        const x0 = even(x, z, 0), x1 = even(x, z, 1), x2 = even(x, z, 2), x3 = even(x, z, 3);
+        const z0 = odd(x, z, 0), z1 = odd(x, z, 1), z2 = odd(x, z, 2), z3 = odd(x, z, 3);
+        a0 = word2(a0, v128.load(v), mask, x0, x1, x2, x3, z0, z1, z2, z3);
+        a1 = word2(a1, v128.load(v, 16), mask, x0, x1, x2, x3, z0, z1, z2, z3);
+        a2 = word2(a2, v128.load(v, 32), mask, x0, x1, x2, x3, z0, z1, z2, z3);
+        a3 = word2(a3, v128.load(v, 48), mask, x0, x1, x2, x3, z0, z1, z2, z3);
+        v += 64;
+        p += 2 * panelUnit();
+      } while (p < end);
+    }
+    y0 = scaled(y0, a0, v128.load(s));
+    y1 = scaled(y1, a1, v128.load(s, 16));
+    y2 = scaled(y2, a2, v128.load(s, 32));
+    y3 = scaled(y3, a3, v128.load(s, 48));
+    s += groupBytes;
+    sums += 4;
+  }
+  v128.store(y, y0);
+  v128.store(y, y1, 16);
+  v128.store(y, y2, 32);
+  v128.store(y, y3, 48);
+}
+
+// y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
+// 3 bits. 16-bit lanes: 8 steps, 8·2·127·7 = 14224 <= 32767.
+// @ts-ignore: decorator
+@inline
+function strip3(
+  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+): void {
+  const ones = hidden(i16x8.splat(1), n);
+  const mask = fieldMask(15, n), mask15 = hiddenSplat8(15, n), mask33 = hiddenSplat8(0x33, n);
+  const table0 = thirdBits(0, n), table1 = thirdBits(1, n);
+  const zero = i32x4.splat(0);
+  let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
+  for (let group = 0; group < n; group += groupByteCols) {
+    const units = min(groupByteCols, n - group), end = p + <usize>units * panelUnit();
+    let a0 = centring(sums, 3), a1 = a0, a2 = a0, a3 = a0;
+    do {
+      let x = v128.load(p), z = second(x, p);
+      let x0 = even(x, z, 0), x1 = even(x, z, 1), x2 = even(x, z, 2), x3 = even(x, z, 3);
+      let z0 = odd(x, z, 0), z1 = odd(x, z, 1), z2 = odd(x, z, 2), z3 = odd(x, z, 3);
+      let t0 = word3(
+        a0, v128.load(v), thirdNibble(v128.load(v, 128), 0, mask15), table0, table1, mask33, mask, x0, x1, x2, x3, z0,
+        z1, z2, z3, exact32, true,
+      );
+      let t1 = word3(
+        a1, v128.load(v, 16), thirdNibble(v128.load(v, 144), 0, mask15), table0, table1, mask33, mask, x0, x1, x2, x3,
+        z0, z1, z2, z3, exact32, true,
+      );
+      let t2 = word3(
+        a2, v128.load(v, 32), thirdNibble(v128.load(v, 160), 0, mask15), table0, table1, mask33, mask, x0, x1, x2, x3,
+        z0, z1, z2, z3, exact32, true,
+      );
+      let t3 = word3(
+        a3, v128.load(v, 48), thirdNibble(v128.load(v, 176), 0, mask15), table0, table1, mask33, mask, x0, x1, x2, x3,
+        z0, z1, z2, z3, exact32, true,
+      );
+      x = ASC_FEATURE_RELAXED_SIMD ? v128.load(p, 16) : v128.load(p, 32);
+      z = second(x, p + 32);
+      x0 = even(x, z, 0);
+      x1 = even(x, z, 1);
+      x2 = even(x, z, 2);
+      x3 = even(x, z, 3);
+      z0 = odd(x, z, 0);
+      z1 = odd(x, z, 1);
+      z2 = odd(x, z, 2);
+      z3 = odd(x, z, 3);
+      t0 = word3(
+        t0, v128.load(v, 64), thirdNibble(v128.load(v, 128), 1, mask15), table0, table1, mask33, mask, x0, x1, x2, x3,
+        z0, z1, z2, z3, exact32, false,
+      );
+      a0 = flush(a0, t0, ones, exact32);
+      t1 = word3(
+        t1, v128.load(v, 80), thirdNibble(v128.load(v, 144), 1, mask15), table0, table1, mask33, mask, x0, x1, x2, x3,
+        z0, z1, z2, z3, exact32, false,
+      );
+      a1 = flush(a1, t1, ones, exact32);
+      t2 = word3(
+        t2, v128.load(v, 96), thirdNibble(v128.load(v, 160), 1, mask15), table0, table1, mask33, mask, x0, x1, x2, x3,
+        z0, z1, z2, z3, exact32, false,
+      );
+      a2 = flush(a2, t2, ones, exact32);
+      t3 = word3(
+        t3, v128.load(v, 112), thirdNibble(v128.load(v, 176), 1, mask15), table0, table1, mask33, mask, x0, x1, x2, x3,
+        z0, z1, z2, z3, exact32, false,
+      );
+      a3 = flush(a3, t3, ones, exact32);
+      v += 192;
+      p += 4 * panelUnit();
+    } while (p < end);
+    y0 = scaled(y0, a0, v128.load(s));
+    y1 = scaled(y1, a1, v128.load(s, 16));
+    y2 = scaled(y2, a2, v128.load(s, 32));
+    y3 = scaled(y3, a3, v128.load(s, 48));
+    s += groupBytes;
+    sums += 4;
+  }
+  v128.store(y, y0);
+  v128.store(y, y1, 16);
+  v128.store(y, y2, 32);
+  v128.store(y, y3, 48);
+}
+
+// y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
+// 4 bits. 16-bit lanes: 8 steps, 8·2·127·15 = 30480 <= 32767.
+// @ts-ignore: decorator
+@inline
+function strip4(
+  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+): void {
+  const ones = hidden(i16x8.splat(1), n), mask = fieldMask(15, n);
+  const zero = i32x4.splat(0);
+  let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
+  for (let group = 0; group < n; group += groupByteCols) {
+    const units = min(groupByteCols, n - group), end = p + <usize>units * panelUnit();
+    let a0 = centring(sums, 4), a1 = a0, a2 = a0, a3 = a0;
+    // In int16 a block would keep more vectors alive than there are registers.
+    const blocksEnd = ASC_FEATURE_RELAXED_SIMD ? p + <usize>(units & ~3) * panelUnit() : p;
+    while (p < blocksEnd) {
+      let x = v128.load(p), z = second(x, p);
+      let x0 = even(x, z, 0), x1 = even(x, z, 1), x2 = even(x, z, 2), x3 = even(x, z, 3);
+      let z0 = odd(x, z, 0), z1 = odd(x, z, 1), z2 = odd(x, z, 2), z3 = odd(x, z, 3);
+      let t0 = word4(a0, v128.load(v), mask, x0, x1, z0, z1, exact32, true);
+      let t1 = word4(a1, v128.load(v, 16), mask, x0, x1, z0, z1, exact32, true);
+      let t2 = word4(a2, v128.load(v, 32), mask, x0, x1, z0, z1, exact32, true);
+      let t3 = word4(a3, v128.load(v, 48), mask, x0, x1, z0, z1, exact32, true);
+      t0 = word4(t0, v128.load(v, 64), mask, x2, x3, z2, z3, exact32, false);
+      t1 = word4(t1, v128.load(v, 80), mask, x2, x3, z2, z3, exact32, false);
+      t2 = word4(t2, v128.load(v, 96), mask, x2, x3, z2, z3, exact32, false);
+      t3 = word4(t3, v128.load(v, 112), mask, x2, x3, z2, z3, exact32, false);
+      x = ASC_FEATURE_RELAXED_SIMD ? v128.load(p, 16) : v128.load(p, 32);
+      z = second(x, p + 32);
+      x0 = even(x, z, 0);
+      x1 = even(x, z, 1);
+      x2 = even(x, z, 2);
+      x3 = even(x, z, 3);
+      z0 = odd(x, z, 0);
+      z1 = odd(x, z, 1);
+      z2 = odd(x, z, 2);
+      z3 = odd(x, z, 3);
+      t0 = word4(t0, v128.load(v, 128), mask, x0, x1, z0, z1, exact32, false);
+      t1 = word4(t1, v128.load(v, 144), mask, x0, x1, z0, z1, exact32, false);
+      t2 = word4(t2, v128.load(v, 160), mask, x0, x1, z0, z1, exact32, false);
+      t3 = word4(t3, v128.load(v, 176), mask, x0, x1, z0, z1, exact32, false);
+      a0 = flush(a0, word4(t0, v128.load(v, 192), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
+      a1 = flush(a1, word4(t1, v128.load(v, 208), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
+      a2 = flush(a2, word4(t2, v128.load(v, 224), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
+      a3 = flush(a3, word4(t3, v128.load(v, 240), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
+      v += 256;
+      p += 4 * panelUnit();
+    }
+    while (p < end) {
+      const x = ASC_FEATURE_RELAXED_SIMD ? v128.load64_zero(p) : v128.load(p);
+      const x0 = even(x, x, 0), x1 = even(x, x, 1), z0 = odd(x, x, 0), z1 = odd(x, x, 1);
+      a0 = flush(a0, word4(a0, v128.load(v), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
+      a1 = flush(a1, word4(a1, v128.load(v, 16), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
+      a2 = flush(a2, word4(a2, v128.load(v, 32), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
+      a3 = flush(a3, word4(a3, v128.load(v, 48), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
+      v += 64;
+      p += panelUnit();
+    }
+    y0 = scaled(y0, a0, v128.load(s));
+    y1 = scaled(y1, a1, v128.load(s, 16));
+    y2 = scaled(y2, a2, v128.load(s, 32));
+    y3 = scaled(y3, a3, v128.load(s, 48));
+    s += groupBytes;
+    sums += 4;
+  }
+  v128.store(y, y0);
+  v128.store(y, y1, 16);
+  v128.store(y, y2, 32);
+  v128.store(y, y3, 48);
+}
+
+// y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
+// 5 bits. 16-bit lanes: 4 steps, 4·2·127·31 = 31496 <= 32767.
+// @ts-ignore: decorator
+@inline
+function strip5(
+  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+): void {
+  const ones = hidden(i16x8.splat(1), n);
+  const mask = fieldMask(255, n), mask15 = hiddenSplat8(15, n), maskHigh = hiddenSplat8(0x10, n);
+  const zero = i32x4.splat(0);
+  let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
+  for (let group = 0; group < n; group += groupByteCols) {
+    const units = min(groupByteCols, n - group), end = p + <usize>units * panelUnit();
+    let a0 = centring(sums, 5), a1 = a0, a2 = a0, a3 = a0;
+    do {
+      let x = v128.load(p), z = second(x, p);
+      let x0 = even(x, z, 0), x1 = even(x, z, 1), x2 = even(x, z, 2), x3 = even(x, z, 3);
+      let z0 = odd(x, z, 0), z1 = odd(x, z, 1), z2 = odd(x, z, 2), z3 = odd(x, z, 3);
+      a0 = words56(
+        a0, v128.load(v), v128.load(v, 64), v128.load(v, 256), 0, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0, z1, z2,
+        z3, ones, exact32,
+      );
+      a1 = words56(
+        a1, v128.load(v, 16), v128.load(v, 80), v128.load(v, 272), 0, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0, z1,
+        z2, z3, ones, exact32,
+      );
+      a2 = words56(
+        a2, v128.load(v, 32), v128.load(v, 96), v128.load(v, 288), 0, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0, z1,
+        z2, z3, ones, exact32,
+      );
+      a3 = words56(
+        a3, v128.load(v, 48), v128.load(v, 112), v128.load(v, 304), 0, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0,
+        z1, z2, z3, ones, exact32,
+      );
+      x = ASC_FEATURE_RELAXED_SIMD ? v128.load(p, 16) : v128.load(p, 32);
+      z = second(x, p + 32);
+      x0 = even(x, z, 0);
+      x1 = even(x, z, 1);
+      x2 = even(x, z, 2);
+      x3 = even(x, z, 3);
+      z0 = odd(x, z, 0);
+      z1 = odd(x, z, 1);
+      z2 = odd(x, z, 2);
+      z3 = odd(x, z, 3);
+      a0 = words56(
+        a0, v128.load(v, 128), v128.load(v, 192), v128.load(v, 256), 4, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0,
+        z1, z2, z3, ones, exact32,
+      );
+      a1 = words56(
+        a1, v128.load(v, 144), v128.load(v, 208), v128.load(v, 272), 4, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0,
+        z1, z2, z3, ones, exact32,
+      );
+      a2 = words56(
+        a2, v128.load(v, 160), v128.load(v, 224), v128.load(v, 288), 4, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0,
+        z1, z2, z3, ones, exact32,
+      );
+      a3 = words56(
+        a3, v128.load(v, 176), v128.load(v, 240), v128.load(v, 304), 4, 1, mask15, maskHigh, mask, x0, x1, x2, x3, z0,
+        z1, z2, z3, ones, exact32,
+      );
+      v += 320;
+      p += 4 * panelUnit();
+    } while (p < end);
+    y0 = scaled(y0, a0, v128.load(s));
+    y1 = scaled(y1, a1, v128.load(s, 16));
+    y2 = scaled(y2, a2, v128.load(s, 32));
+    y3 = scaled(y3, a3, v128.load(s, 48));
+    s += groupBytes;
+    sums += 4;
+  }
+  v128.store(y, y0);
+  v128.store(y, y1, 16);
+  v128.store(y, y2, 32);
+  v128.store(y, y3, 48);
+}
+
+// y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
+// 6 bits. 16-bit lanes: 2 steps, 2·2·127·63 = 32004 <= 32767.
+// @ts-ignore: decorator
+@inline
+function strip6(
+  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+): void {
+  const ones = hidden(i16x8.splat(1), n);
+  const mask = fieldMask(255, n), mask15 = hiddenSplat8(15, n), maskHigh = hiddenSplat8(0x30, n);
+  const zero = i32x4.splat(0);
+  let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
+  for (let group = 0; group < n; group += groupByteCols) {
+    const units = min(groupByteCols, n - group), end = p + <usize>units * panelUnit();
+    let a0 = centring(sums, 6), a1 = a0, a2 = a0, a3 = a0;
+    do {
+      const x = v128.load(p), z = second(x, p);
+      const x0 = even(x, z, 0), x1 = even(x, z, 1), x2 = even(x, z, 2), x3 = even(x, z, 3);
+      const z0 = odd(x, z, 0), z1 = odd(x, z, 1), z2 = odd(x, z, 2), z3 = odd(x, z, 3);
+      a0 = words56(
+        a0, v128.load(v), v128.load(v, 64), v128.load(v, 128), 0, 2, mask15, maskHigh, mask, x0, x1, x2, x3, z0, z1, z2,
+        z3, ones, exact32,
+      );
+      a1 = words56(
+        a1, v128.load(v, 16), v128.load(v, 80), v128.load(v, 144), 0, 2, mask15, maskHigh, mask, x0, x1, x2, x3, z0, z1,
+        z2, z3, ones, exact32,
+      );
+      a2 = words56(
+        a2, v128.load(v, 32), v128.load(v, 96), v128.load(v, 160), 0, 2, mask15, maskHigh, mask, x0, x1, x2, x3, z0, z1,
+        z2, z3, ones, exact32,
+      );
+      a3 = words56(
+        a3, v128.load(v, 48), v128.load(v, 112), v128.load(v, 176), 0, 2, mask15, maskHigh, mask, x0, x1, x2, x3, z0,
+        z1, z2, z3, ones, exact32,
+      );
+      v += 192;
+      p += 2 * panelUnit();
+    } while (p < end);
+    y0 = scaled(y0, a0, v128.load(s));
+    y1 = scaled(y1, a1, v128.load(s, 16));
+    y2 = scaled(y2, a2, v128.load(s, 32));
+    y3 = scaled(y3, a3, v128.load(s, 48));
+    s += groupBytes;
+    sums += 4;
+  }
+  v128.store(y, y0);
+  v128.store(y, y1, 16);
+  v128.store(y, y2, 32);
+  v128.store(y, y3, 48);
+}
+
+// sum + 8 columns of 8 bits: two words. As int16 a pair of bytes is v = e + 256·o, the even column e = 0..255 and the odd
+// one o = -128..127, so e·x0 + o·x1 = v·x0 + o·(x1 - 256·x0): there is nothing to mask, and o is v >> 8. x and y have x0
+// of two pairs, z and t the other factor, |x1 - 256·x0| <= 257·127 = 32639 <= 32767.
+// @ts-ignore: decorator
+@inline
+function words8(sum: v128, v: v128, w: v128, x: v128, z: v128, y: v128, t: v128): v128 {
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v, x));
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(v, 8), z));
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(w, y));
+  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), t));
+}
+
+// The same of a strip of 16 rows at v and, when `two`, of the next one at u, which shares what is made of activations.
+// Sums of odd columns need no centring; `sums` has those of even columns. y is kept in memory: registers are few.
+// @ts-ignore: decorator
+@inline
+function strips8(
+  v: usize, u: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, two: bool,
+): void {
+  memory.fill(y, 0, two ? 128 : 64);
+  for (let group = 0; group < n; group += groupByteCols) {
+    const units = min(groupByteCols, n - group), end = p + (<usize>units << 4);
+    let a0 = centring(sums, 8), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+    if (two) {
+      const blocksEnd = p + (<usize>(units & ~3) << 4);
+      while (p < blocksEnd) {
+        let x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+        a0 = words8(a0, v128.load(v), v128.load(v, 64), x0, x1, x2, x3);
+        a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x0, x1, x2, x3);
+        a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x0, x1, x2, x3);
+        a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x0, x1, x2, x3);
+        b0 = words8(b0, v128.load(u), v128.load(u, 64), x0, x1, x2, x3);
+        b1 = words8(b1, v128.load(u, 16), v128.load(u, 80), x0, x1, x2, x3);
+        b2 = words8(b2, v128.load(u, 32), v128.load(u, 96), x0, x1, x2, x3);
+        b3 = words8(b3, v128.load(u, 48), v128.load(u, 112), x0, x1, x2, x3);
+        x = v128.load(p, 16);
+        x0 = splat(x, 0);
+        x1 = splat(x, 1);
+        x2 = splat(x, 2);
+        x3 = splat(x, 3);
+        a0 = words8(a0, v128.load(v, 128), v128.load(v, 192), x0, x1, x2, x3);
+        a1 = words8(a1, v128.load(v, 144), v128.load(v, 208), x0, x1, x2, x3);
+        a2 = words8(a2, v128.load(v, 160), v128.load(v, 224), x0, x1, x2, x3);
+        a3 = words8(a3, v128.load(v, 176), v128.load(v, 240), x0, x1, x2, x3);
+        b0 = words8(b0, v128.load(u, 128), v128.load(u, 192), x0, x1, x2, x3);
+        b1 = words8(b1, v128.load(u, 144), v128.load(u, 208), x0, x1, x2, x3);
+        b2 = words8(b2, v128.load(u, 160), v128.load(u, 224), x0, x1, x2, x3);
+        b3 = words8(b3, v128.load(u, 176), v128.load(u, 240), x0, x1, x2, x3);
+        x = v128.load(p, 32);
+        x0 = splat(x, 0);
+        x1 = splat(x, 1);
+        x2 = splat(x, 2);
+        x3 = splat(x, 3);
+        a0 = words8(a0, v128.load(v, 256), v128.load(v, 320), x0, x1, x2, x3);
+        a1 = words8(a1, v128.load(v, 272), v128.load(v, 336), x0, x1, x2, x3);
+        a2 = words8(a2, v128.load(v, 288), v128.load(v, 352), x0, x1, x2, x3);
+        a3 = words8(a3, v128.load(v, 304), v128.load(v, 368), x0, x1, x2, x3);
+        b0 = words8(b0, v128.load(u, 256), v128.load(u, 320), x0, x1, x2, x3);
+        b1 = words8(b1, v128.load(u, 272), v128.load(u, 336), x0, x1, x2, x3);
+        b2 = words8(b2, v128.load(u, 288), v128.load(u, 352), x0, x1, x2, x3);
+        b3 = words8(b3, v128.load(u, 304), v128.load(u, 368), x0, x1, x2, x3);
+        x = v128.load(p, 48);
+        x0 = splat(x, 0);
+        x1 = splat(x, 1);
+        x2 = splat(x, 2);
+        x3 = splat(x, 3);
+        a0 = words8(a0, v128.load(v, 384), v128.load(v, 448), x0, x1, x2, x3);
+        a1 = words8(a1, v128.load(v, 400), v128.load(v, 464), x0, x1, x2, x3);
+        a2 = words8(a2, v128.load(v, 416), v128.load(v, 480), x0, x1, x2, x3);
+        a3 = words8(a3, v128.load(v, 432), v128.load(v, 496), x0, x1, x2, x3);
+        b0 = words8(b0, v128.load(u, 384), v128.load(u, 448), x0, x1, x2, x3);
+        b1 = words8(b1, v128.load(u, 400), v128.load(u, 464), x0, x1, x2, x3);
+        b2 = words8(b2, v128.load(u, 416), v128.load(u, 480), x0, x1, x2, x3);
+        b3 = words8(b3, v128.load(u, 432), v128.load(u, 496), x0, x1, x2, x3);
+        v += 512;
+        u += 512;
+        p += 64;
+      }
+    }
+    while (p < end) {
+      const x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+      a0 = words8(a0, v128.load(v), v128.load(v, 64), x0, x1, x2, x3);
+      a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x0, x1, x2, x3);
+      a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x0, x1, x2, x3);
+      a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x0, x1, x2, x3);
+      if (two) {
+        b0 = words8(b0, v128.load(u), v128.load(u, 64), x0, x1, x2, x3);
+        b1 = words8(b1, v128.load(u, 16), v128.load(u, 80), x0, x1, x2, x3);
+        b2 = words8(b2, v128.load(u, 32), v128.load(u, 96), x0, x1, x2, x3);
+        b3 = words8(b3, v128.load(u, 48), v128.load(u, 112), x0, x1, x2, x3);
+        u += 128;
+      }
+      v += 128;
+      p += 16;
+    }
+    v128.store(y, scaled(v128.load(y), a0, v128.load(s)));
+    v128.store(y, scaled(v128.load(y, 16), a1, v128.load(s, 16)), 16);
+    v128.store(y, scaled(v128.load(y, 32), a2, v128.load(s, 32)), 32);
+    v128.store(y, scaled(v128.load(y, 48), a3, v128.load(s, 48)), 48);
+    if (two) {
+      v128.store(y, scaled(v128.load(y, 64), b0, v128.load(s, 64)), 64);
+      v128.store(y, scaled(v128.load(y, 80), b1, v128.load(s, 80)), 80);
+      v128.store(y, scaled(v128.load(y, 96), b2, v128.load(s, 96)), 96);
+      v128.store(y, scaled(v128.load(y, 112), b3, v128.load(s, 112)), 112);
+    }
+    s += groupBytes;
+    sums += 4;
+  }
+}
+
+export function gemv_uniform2_int8_16x8(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(2) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip2(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform3_int8_16x8(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(3) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip3(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform4_int8_16x8(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(4) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip4(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform5_int8_16x8(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(5) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip5(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform6_int8_16x8(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(6) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip6(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform8_int8_32x8(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const stripBytes = <usize>byteCols * unitBytes(8);
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  let v = w + <usize>(rowBegin >> 4) * stripBytes, row = rowBegin;
+  for (; row + 32 <= rowEnd; row += 32) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strips8(v, v + stripBytes, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true);
+    finishRows(out, 32, row, 1, factor, offsets, fsums, groups, paddedRows);
+    v += 2 * stripBytes;
+  }
+  if (row < rowEnd) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strips8(v, v, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+// The twins below are for the relaxed binary only: without a relaxed dot product they would be the ones above.
+export function gemv_uniform2_int8_16x8_i32(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(2) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip2(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform3_int8_16x8_i32(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(3) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip3(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform4_int8_16x8_i32(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(4) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip4(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform5_int8_16x8_i32(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(5) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip5(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}
+
+export function gemv_uniform6_int8_16x8_i32(
+  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
+  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
+): void {
+  const rowSize = <usize>byteCols * unitBytes(6) / 16;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    strip6(
+      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+    );
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  }
+}

@@ -1,0 +1,247 @@
+// Tiles of weights to codes for gemm: [step][64 rows][4 bytes], a code a byte where there is a byte dot product (4
+// columns a step), an int16 without (2 columns a step: of each 4, columns 0 and 2 first, then 1 and 3). A step is
+// STEP_BYTES.
+import { unpackRows, unpackShared } from "../codebook/unpack";
+import { hidden, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
+import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
+
+export const STEP_BYTES: usize = 256; // 64 rows x 4 bytes
+
+/** Steps of a unit (8 columns) of 8-bit codes. */
+// @ts-ignore: decorator
+@inline
+export function unitSteps(): i32 {
+  return ASC_FEATURE_RELAXED_SIMD ? 2 : 4;
+}
+
+// Eight rows of four 2-bit codes, one row a 16-bit lane, to the codes of 4 columns.
+// @ts-ignore: decorator
+@inline
+function storePairs(v: v128, out: usize, mask: v128): void {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    const a = v128.and(v128.or(v, i16x8.shl(v, 6)), mask);
+    const b = v128.and(v128.or(i16x8.shr_u(v, 4), i16x8.shl(v, 2)), mask);
+    v128.store(out, zipLow16(a, b));
+    v128.store(out, zipHigh16(a, b), 16);
+  } else {
+    let a = v128.and(v, mask), b = v128.and(i16x8.shr_u(v, 4), mask);
+    v128.store(out, zipLow16(a, b));
+    v128.store(out, zipHigh16(a, b), 16);
+    a = v128.and(i16x8.shr_u(v, 2), mask);
+    b = i16x8.shr_u(v, 6);
+    v128.store(out, zipLow16(a, b), 256);
+    v128.store(out, zipHigh16(a, b), 272);
+  }
+}
+
+/**
+ * n units of bit planes, of a tile that is `height` rows high, to codes w + 1. Spreading a nibble puts its bit j in
+ * bits 2j and 2j + 1 of a byte: as 2·bit for one plane, as bit, to be added to that of the other plane, for two.
+ */
+// @ts-ignore: decorator
+@inline
+function unpackPlanes(w: usize, height: i32, n: i32, out: usize, planes: i32): void {
+  const mask = hiddenSplat8(15, n);
+  // Where rows 0, 1, … of 16 are in a vector of one plane.
+  const order = hidden(i8x16(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15), n);
+  const spread = hidden(
+    planes == 1
+      ? i8x16(0x00, 0x02, 0x08, 0x0a, 0x20, 0x22, 0x28, 0x2a, -0x80, -0x7e, -0x78, -0x76, -0x60, -0x5e, -0x58, -0x56)
+      : i8x16(0x00, 0x01, 0x04, 0x05, 0x10, 0x11, 0x14, 0x15, 0x40, 0x41, 0x44, 0x45, 0x50, 0x51, 0x54, 0x55),
+    n,
+  );
+  const fields = hidden(ASC_FEATURE_RELAXED_SIMD ? i16x8.splat(0x0303) : i16x8.splat(3), n);
+  const nibbleBytes = STEP_BYTES * <usize>(unitSteps() >> 1);
+  for (let c = 0; c < n; c++) {
+    let o = out;
+    const end = out + (<usize>height << 2);
+    while (o < end) {
+      let v = v128.load(w);
+      if (planes == 1) v = lookup(v, order);
+      const low = lookup(spread, v128.and(v, mask)), high = lookup(spread, highNibble(v, mask));
+      if (planes == 1) {
+        storePairs(i16x8.extend_low_i8x16_u(low), o, fields);
+        storePairs(i16x8.extend_high_i8x16_u(low), o + 32, fields);
+        storePairs(i16x8.extend_low_i8x16_u(high), o + nibbleBytes, fields);
+        storePairs(i16x8.extend_high_i8x16_u(high), o + nibbleBytes + 32, fields);
+        o += 64;
+      } else {
+        storePairs(i16x8.extadd_pairwise_i8x16_u(low), o, fields);
+        storePairs(i16x8.extadd_pairwise_i8x16_u(high), o + nibbleBytes, fields);
+        o += 32;
+      }
+      w += 16;
+    }
+    out += nibbleBytes << 1;
+  }
+}
+
+/** The codes of 4 rows x 4 columns, a byte each, to out. byteMask = 0x00ff in 16-bit lanes. */
+// @ts-ignore: decorator
+@inline
+export function storeCodes(codes: v128, out: usize, byteMask: v128): void {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    v128.store(out, codes);
+  } else {
+    v128.store(out, v128.and(codes, byteMask));
+    v128.store(out, i16x8.shr_u(codes, 8), 256);
+  }
+}
+
+/** Bytes between the codes of 4 columns and of the next 4. */
+// @ts-ignore: decorator
+@inline
+export function quadBytes(): usize {
+  return STEP_BYTES * <usize>(unitSteps() >> 1);
+}
+
+// One chunk of the word layout, for the 4 rows whose words start at w (words are 64 bytes apart). Constants are those
+// of unpackWords.
+// @ts-ignore: decorator
+@inline
+function unpackChunk(
+  w: usize, out: usize, bits: i32, mask15: v128, mask: v128, table0: v128, table1: v128, m: v128,
+): void {
+  const d = quadBytes(), v = v128.load(w);
+  if (bits == 2) {
+    storeCodes(v128.and(v, mask), out, m);
+    storeCodes(moveBits(v, 2, 0, mask), out + d, m);
+    storeCodes(moveBits(v, 4, 0, mask), out + 2 * d, m);
+    storeCodes(moveBits(v, 6, 0, mask), out + 3 * d, m);
+  } else if (bits == 3) {
+    const u = v128.load(w, 64), h = v128.load(w, 128);
+    let third = thirdNibble(h, 0, mask15), c = nibbles3(v, third, table0, 0, mask);
+    storeCodes(v128.and(c, mask15), out, m);
+    storeCodes(highNibble(c, mask15), out + 2 * d, m);
+    c = nibbles3(v, third, table1, 1, mask);
+    storeCodes(v128.and(c, mask15), out + d, m);
+    storeCodes(highNibble(c, mask15), out + 3 * d, m);
+    third = thirdNibble(h, 1, mask15);
+    c = nibbles3(u, third, table0, 0, mask);
+    storeCodes(v128.and(c, mask15), out + 4 * d, m);
+    storeCodes(highNibble(c, mask15), out + 6 * d, m);
+    c = nibbles3(u, third, table1, 1, mask);
+    storeCodes(v128.and(c, mask15), out + 5 * d, m);
+    storeCodes(highNibble(c, mask15), out + 7 * d, m);
+  } else if (bits == 4) {
+    storeCodes(v128.and(v, mask15), out, m);
+    storeCodes(highNibble(v, mask15), out + d, m);
+  } else if (bits == 5) {
+    const h = v128.load(w, 256);
+    let u = v128.load(w, 64);
+    storeCodes(joinHigh(v, h, 0, 1, mask15, mask), out, m);
+    storeCodes(joinHigh(v, h, 1, 1, mask15, mask), out + d, m);
+    storeCodes(joinHigh(u, h, 2, 1, mask15, mask), out + 2 * d, m);
+    storeCodes(joinHigh(u, h, 3, 1, mask15, mask), out + 3 * d, m);
+    u = v128.load(w, 128);
+    storeCodes(joinHigh(u, h, 4, 1, mask15, mask), out + 4 * d, m);
+    storeCodes(joinHigh(u, h, 5, 1, mask15, mask), out + 5 * d, m);
+    u = v128.load(w, 192);
+    storeCodes(joinHigh(u, h, 6, 1, mask15, mask), out + 6 * d, m);
+    storeCodes(joinHigh(u, h, 7, 1, mask15, mask), out + 7 * d, m);
+  } else {
+    const u = v128.load(w, 64), h = v128.load(w, 128);
+    storeCodes(joinHigh(v, h, 0, 2, mask15, mask), out, m);
+    storeCodes(joinHigh(v, h, 1, 2, mask15, mask), out + d, m);
+    storeCodes(joinHigh(u, h, 2, 2, mask15, mask), out + 2 * d, m);
+    storeCodes(joinHigh(u, h, 3, 2, mask15, mask), out + 3 * d, m);
+  }
+}
+
+// Units of a chunk, and its words.
+// @ts-ignore: decorator
+@inline
+function chunkUnits(bits: i32): i32 {
+  return bits == 4 ? 1 : bits & 1 ? 4 : 2;
+}
+
+// n units of uniform codes: strips of 16 rows, `stripBytes` apart.
+// @ts-ignore: decorator
+@inline
+function unpackWords(w: usize, stripBytes: usize, height: i32, n: i32, out: usize, bits: i32): void {
+  const units = chunkUnits(bits), chunkBytes = <usize>units * unitBytes(bits);
+  const chunkOut = <usize>(units * unitSteps()) * STEP_BYTES;
+  const m = hidden(i16x8.splat(255), n), mask15 = hiddenSplat8(15, n);
+  const table0 = thirdBits(0, n), table1 = thirdBits(1, n);
+  const mask = hiddenSplat8(bits == 2 ? 3 : bits == 3 ? 0x33 : bits == 5 ? 0x10 : 0x30, n);
+  for (let row = 0; row < height; row += 16) {
+    let from = w, to = out;
+    for (let c = 0; c < n; c += units) {
+      for (let o: usize = 0; o < 64; o += 16) unpackChunk(from + o, to + o, bits, mask15, mask, table0, table1, m);
+      from += chunkBytes;
+      to += chunkOut;
+    }
+    w += stripBytes;
+    out += 64;
+  }
+}
+
+/**
+ * n units from unit `begin` on of the tile from `row` on, to codes. kind: 1 binary planes, 2 ternary planes, 20 + bits
+ * uniform weights. `extra` is for kinds that need more than the codes' place.
+ */
+export function unpack(
+  w: usize, row: i32, height: i32, byteCols: i32, begin: i32, n: i32, out: usize, kind: i32, extra: usize,
+): void {
+  if (kind > 30) {
+    const strip = w + <usize>(row >> 4) * <usize>byteCols * unitBytes(kind - 30);
+    switch (kind) {
+      case 32: return unpackShared(strip, byteCols, begin, n, height, out, extra, 2, false);
+      case 33: return unpackShared(strip, byteCols, begin, n, height, out, extra, 3, false);
+      default: return unpackShared(strip, byteCols, begin, n, height, out, extra, 4, false);
+    }
+  }
+  if (kind < 20) {
+    const tile = w + <usize>kind * (<usize>row * <usize>byteCols + <usize>begin * <usize>height);
+    if (kind == 1) unpackPlanes(tile, height, n, out, 1);
+    else unpackPlanes(tile, height, n, out, 2);
+    return;
+  }
+  const bits = kind - 20, stripBytes = <usize>byteCols * unitBytes(bits);
+  const at = w + <usize>(row >> 4) * stripBytes + <usize>begin * unitBytes(bits);
+  switch (kind) {
+    case 22: return unpackWords(at, stripBytes, height, n, out, 2);
+    case 23: return unpackWords(at, stripBytes, height, n, out, 3);
+    case 24: return unpackWords(at, stripBytes, height, n, out, 4);
+    case 25: return unpackWords(at, stripBytes, height, n, out, 5);
+    case 26: return unpackWords(at, stripBytes, height, n, out, 6);
+  }
+}
+
+/**
+ * The same to int16 codes. kind: 28 8-bit uniform weights, less 128; 40 + bits entries of the table at `extra`, 50 +
+ * bits of the tables of all rows there.
+ */
+export function unpackWide(
+  w: usize, row: i32, height: i32, byteCols: i32, begin: i32, n: i32, out: usize, kind: i32, extra: usize,
+): void {
+  if (kind > 40) {
+    const bits = kind % 10, strip = w + <usize>(row >> 4) * <usize>byteCols * unitBytes(bits);
+    const tables = extra + (<usize>row << 5);
+    switch (kind) {
+      case 42: return unpackShared(strip, byteCols, begin, n, height, out, extra, 2, true);
+      case 43: return unpackShared(strip, byteCols, begin, n, height, out, extra, 3, true);
+      case 44: return unpackShared(strip, byteCols, begin, n, height, out, extra, 4, true);
+      case 52: return unpackRows(strip, byteCols, begin, n, height, out, tables, 2);
+      case 53: return unpackRows(strip, byteCols, begin, n, height, out, tables, 3);
+      default: return unpackRows(strip, byteCols, begin, n, height, out, tables, 4);
+    }
+  }
+  const stripBytes = <usize>byteCols * unitBytes(8);
+  const byteMask = hidden(i16x8.splat(255), n), middle = hidden(i16x8.splat(128), n);
+  let at = w + <usize>(row >> 4) * stripBytes + <usize>begin * unitBytes(8);
+  for (let i = 0; i < height; i += 16) {
+    let from = at, to = out;
+    for (let c = 0; c < 2 * n; c++) {
+      for (let o: usize = 0; o < 64; o += 16) {
+        const v = v128.load(from + o);
+        v128.store(to + o, i16x8.sub(v128.and(v, byteMask), middle));
+        v128.store(to + o, i16x8.shr_s(v, 8), 256);
+      }
+      from += 64;
+      to += 2 * STEP_BYTES;
+    }
+    at += stripBytes;
+    out += 64;
+  }
+}
