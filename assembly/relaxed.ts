@@ -1,4 +1,12 @@
-// Entry of the relaxed-simd binary: the same sources and names, and what exists only with relaxed operations.
+// Entry of the relaxed binary: what the other has, compiled with relaxed operations, and what needs them.
+export {
+  gemv_codebook2_int8_16x8_i32, gemv_codebook3_int8_16x8_i32, gemv_codebook4_int8_16x8_i32,
+} from "./codebook/bytes";
+export { gemm_int8_16x2_i32 } from "./dot/gemm";
+export {
+  gemv_uniform2_int8_16x8_i32, gemv_uniform3_int8_16x8_i32, gemv_uniform4_int8_16x8_i32, gemv_uniform5_int8_16x8_i32,
+  gemv_uniform6_int8_16x8_i32,
+} from "./dot/uniform";
+export { gemv_bitplane_bits_16x32_cnt } from "./popcount/bitplane";
+export { dot_bits, popcnt_native, probe } from "./probe";
 export * from "./simd";
-export { gemm_binary_int8_16x2_i32, gemm_ternary_int8_16x2_i32 } from "./dot/gemm";
-export { dot_bits, probe } from "./probe";

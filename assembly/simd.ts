@@ -1,5 +1,17 @@
 // Entry of the simd128 binary.
-export { absmax, prepare_f32 } from "./lut/prepare";
+export { branch_add, prepare_lowrank, prepare_scaled } from "./branch/branch";
+export { gemv_codebook2_int8_16x8, gemv_codebook3_int8_16x8, gemv_codebook4_int8_16x8 } from "./codebook/bytes";
+export * from "./codebook/int16";
+export * from "./codebook/rows";
+export { combine_digits } from "./dot/digits";
+export { gemm_int8_16x2, gemm_wide_16x2 } from "./dot/gemm";
+export * from "./dot/prepare";
+export {
+  gemv_uniform2_int8_16x8, gemv_uniform3_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform5_int8_16x8,
+  gemv_uniform6_int8_16x8, gemv_uniform8_int8_32x8,
+} from "./dot/uniform";
 export * from "./lut/binary";
+export { absmax, prepare_f32, prepare_float_sums } from "./lut/prepare";
 export * from "./lut/ternary";
-export { gemm_binary_int8_16x2, gemm_ternary_int8_16x2, prepare_panel } from "./dot/gemm";
+export { gemv_bitplane_bits_16x32 } from "./popcount/bitplane";
+export { abs_sum, least, prepare_bitplane_bits } from "./popcount/prepare";
