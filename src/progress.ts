@@ -1,0 +1,97 @@
+// Long work is written once, as a generator that yields the fraction done every few milliseconds, and run to its end
+// either at once or with turns for the event loop in between. The result is the same.
+import { checkOptions, typeError } from "./check.ts";
+
+export interface ProgressOptions {
+  /** Called every few milliseconds with the fraction done, and with 1 at the end. What it throws ends the work. */
+  readonly onProgress?: ((done: number) => void) | undefined;
+  /** Ends the work: what is thrown is its `reason`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Work that yields the fraction done, from 0 to below 1, every few milliseconds, and returns its result. */
+export type Steps<T> = Generator<number, T, void>;
+
+/** Milliseconds of work between two turns of the event loop: a frame of a 60 Hz display. */
+const TURN = 16;
+
+/**
+ * Runs the work to its end.
+ *
+ * @throws TypeError for options of a wrong type; the reason of an aborted signal, which is looked at before the work and
+ * at each of its yields; what the work throws
+ */
+export function runNow<T>(where: string, steps: Steps<T>, options: ProgressOptions = {}): T {
+  checkProgress(where, options);
+  try {
+    for (;;) {
+      const step = advance(steps, options);
+      if (step.done) return step.value;
+    }
+  } catch (error) {
+    throw end(steps, error);
+  }
+}
+
+/**
+ * Runs the work to its end, with a turn for the event loop about every 16 ms; the first part runs before this returns.
+ *
+ * @returns a promise of the result, rejected with what `runNow` would throw
+ */
+export async function runAsync<T>(where: string, steps: Steps<T>, options: ProgressOptions = {}): Promise<T> {
+  checkProgress(where, options);
+  try {
+    for (let since = performance.now(); ; ) {
+      const step = advance(steps, options);
+      if (step.done) return step.value;
+      if (performance.now() - since < TURN) continue;
+      await turn();
+      since = performance.now();
+    }
+  } catch (error) {
+    throw end(steps, error);
+  }
+}
+
+/** Checks the members of ProgressOptions in the options of a function. */
+export function checkProgress(where: string, options: ProgressOptions): void {
+  checkOptions(`${where}: options`, options);
+  const { onProgress, signal } = options;
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw typeError(`${where}: onProgress`, "a function", onProgress);
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw typeError(`${where}: signal`, "an AbortSignal", signal);
+  }
+}
+
+function advance<T>(steps: Steps<T>, { onProgress, signal }: ProgressOptions): IteratorResult<number, T> {
+  signal?.throwIfAborted();
+  const step = steps.next();
+  onProgress?.(step.done ? 1 : step.value);
+  return step;
+}
+
+// Lets the work's own `finally` blocks run.
+function end(steps: Steps<unknown>, error: unknown): unknown {
+  steps.return(undefined);
+  return error;
+}
+
+// Timers wait at least 4 ms in browsers once they are nested, and up to a second in a page in the background; messages
+// do not. A channel for each turn: Node delivers all messages of one channel before it looks at timers again, and an
+// open one keeps a process from ending.
+function turn(): Promise<void> {
+  return new Promise((resume) => {
+    if (typeof MessageChannel === "undefined") {
+      setTimeout(resume, 0);
+      return;
+    }
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resume();
+    };
+    port2.postMessage(0);
+  });
+}

@@ -1,0 +1,33 @@
+// What the quantisers share: the shape and the check of their input, and when they hand over.
+import { checkFloats, rangeError } from "../check.ts";
+
+/** A row-major matrix, checked by the caller. */
+export interface MatrixShape {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** Columns in groups that share their parameters; the last group of a row may be shorter. */
+export interface GroupShape extends MatrixShape {
+  /** A multiple of 8, or at least cols. */
+  readonly groupSize: number;
+}
+
+/**
+ * Weights between two yields of a generator, at least: a few milliseconds at 50 to 500 ns a weight. A row, or a group of
+ * a row, is never interrupted.
+ */
+export const STEP_WEIGHTS = 8192;
+
+export function groupsOf({ cols, groupSize }: GroupShape): number {
+  return Math.ceil(cols / groupSize);
+}
+
+/** Refuses a wrong type or length, and NaN and Infinity with their index. */
+export function checkWeights(where: string, w: unknown, { rows, cols }: MatrixShape): Float32Array {
+  const values = checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) throw rangeError(`${where}: w`, "finite weights", `${values[i]} at index ${i}`);
+  }
+  return values;
+}
