@@ -1,6 +1,6 @@
 import { typeError } from "./check.ts";
 import { Arena } from "./memory.ts";
-import { type Activation, candidates, type FormatName, type Kernel, type Variant } from "./registry.ts";
+import { type Activation, candidates, exportOf, type FormatName, type Kernel, type Variant } from "./registry.ts";
 
 type Gemv = (
   weights: number,
@@ -14,6 +14,9 @@ type Gemv = (
   byteCols: number,
   groupByteCols: number,
   factor: number,
+  offsets: number,
+  sums: number,
+  extra: number,
 ) => void;
 
 type Gemm = (
@@ -30,6 +33,10 @@ type Gemm = (
   byteCols: number,
   groupByteCols: number,
   n: number,
+  offsets: number,
+  floatSums: number,
+  unpack: number,
+  extra: number,
 ) => void;
 
 type PrepareInt8 = (x: number, tables: number, byteCols: number, r: number) => void;
@@ -41,48 +48,65 @@ type PrepareLut8 = (
   groupByteCols: number,
   p: number,
 ) => void;
+type Pairs = (q0: number, q1: number, panel: number, byteCols: number) => void;
 
-/** What both binaries export. */
-export interface KernelExports {
+/** What both binaries export besides gemv and gemm. */
+export interface PrepareExports {
   absmax(x: number, n: number): number;
+  prepare_binary_int8: PrepareInt8;
+  prepare_ternary_int8: PrepareInt8;
+  prepare_binary_lut8: PrepareLut8;
+  prepare_ternary_lut8: PrepareLut8;
   prepare_f32(x: number, tables: number, byteCols: number, p: number): void;
-  prepare_panel(
-    x0: number,
-    x1: number,
-    panel: number,
+  prepare_float_sums(x: number, sums: number, byteCols: number, groupByteCols: number, p: number): void;
+  prepare_q8(x: number, q: number, byteCols: number, r: number): void;
+  prepare_digits(x: number, q: number, stride: number, byteCols: number, r: number): void;
+  prepare_sums(q: number, sums: number, floatSums: number, byteCols: number, groupByteCols: number): void;
+  prepare_quads(q: number, panel: number, byteCols: number): void;
+  prepare_wide(q: number, panel: number, byteCols: number): void;
+  prepare_bitplane_bits(
+    x: number,
+    planes: number,
+    record: number,
     sums: number,
+    cols: number,
     byteCols: number,
     groupByteCols: number,
-    r0: number,
-    r1: number,
+    ratio: number,
+    zero: number,
+    types: number,
   ): void;
-  readonly prepareInt8: Readonly<Record<FormatName, PrepareInt8>>;
-  readonly prepareLut8: Readonly<Record<FormatName, PrepareLut8>>;
-  gemv(name: string): Gemv;
-  gemm(name: string): Gemm;
+  abs_sum(x: number, n: number): number;
+  least(x: number, n: number, sign: number): number;
+  prepare_byte_pairs(
+    q: number,
+    panel: number,
+    sums: number,
+    floatSums: number,
+    byteCols: number,
+    groupByteCols: number,
+  ): void;
+  prepare_pairs: Pairs;
+  prepare_wide_pairs: Pairs;
+  prepare_scaled(x: number, colScale: number, scaled: number, byteCols: number): void;
+  prepare_lowrank(x: number, b: number, t: number, rank: number, byteCols: number): void;
+  branch_add(
+    y: number,
+    rowBegin: number,
+    rowEnd: number,
+    paddedRows: number,
+    bias: number,
+    t: number,
+    a: number,
+    rank: number,
+    sparse: number,
+    colBytes: number,
+    x: number,
+  ): void;
+  combine_digits(y: number, stride: number, row: number, end: number, factor: number): void;
 }
 
-function typedExports(instance: WebAssembly.Instance): KernelExports {
-  const all = instance.exports;
-  return {
-    absmax: all.absmax as KernelExports["absmax"],
-    prepare_f32: all.prepare_f32 as KernelExports["prepare_f32"],
-    prepare_panel: all.prepare_panel as KernelExports["prepare_panel"],
-    prepareInt8: {
-      binary: all.prepare_binary_int8 as PrepareInt8,
-      ternary: all.prepare_ternary_int8 as PrepareInt8,
-    },
-    prepareLut8: {
-      binary: all.prepare_binary_lut8 as PrepareLut8,
-      ternary: all.prepare_ternary_lut8 as PrepareLut8,
-    },
-    gemv: (name) => all[name] as Gemv,
-    gemm: (name) => all[name] as Gemm,
-  };
-}
-
-/** Bytes per token and byte column of the activation panel, and of the unpacked tile (assembly/dot/README.md). */
-export const PANEL_BYTES: Readonly<Record<Variant, number>> = { relaxed: 8, simd: 16 };
+/** Bytes of the unpacked tile, and of the sums of a token (assembly/dot/README.md). */
 export const GEMM_TILE_BYTES = 16384;
 export const GEMM_SUM_BYTES = 256;
 
@@ -90,9 +114,12 @@ export const GEMM_SUM_BYTES = 256;
 export class Engine {
   readonly variant: Variant;
   readonly arena: Arena;
-  readonly exports: KernelExports;
+  readonly exports: PrepareExports;
   /** Which dot product gemm uses: with 32-bit sums where that is one instruction (assembly/probe.ts). */
   readonly dot: "i16" | "i32";
+  /** How bits are counted: by one instruction for a vector, or by an adder (assembly/popcount). */
+  readonly popcnt: "native" | "sliced";
+  readonly #kernels: WebAssembly.Exports;
   #scratch = 0;
   #scratchBytes = 0;
 
@@ -100,16 +127,27 @@ export class Engine {
     this.variant = variant;
     this.arena = new Arena();
     const instance = new WebAssembly.Instance(module, { env: { memory: this.arena.memory } });
-    this.exports = typedExports(instance);
+    this.exports = instance.exports as unknown as PrepareExports;
+    this.#kernels = instance.exports;
     const dotBits = instance.exports.dot_bits as ((zero: number) => number) | undefined;
     this.dot = dotBits?.(0) === 32 ? "i32" : "i16";
+    const popcnt = instance.exports.popcnt_native as ((zero: number) => number) | undefined;
+    this.popcnt = popcnt?.(0) === 1 ? "native" : "sliced";
   }
 
   /** The kernel for a job: the forced one, or the one of the registry that suits this machine. */
   kernel(op: Kernel["op"], format: FormatName, activation: Activation, forced?: string): Kernel | undefined {
     const rows = candidates(op, format, activation, this.variant);
     const named = rows.find((row) => row.name === forced);
-    return named ?? rows.find((row) => row.dot === this.dot) ?? rows[0];
+    return named ?? rows.find((row) => row.dot === this.dot || row.popcnt === this.popcnt) ?? rows[0];
+  }
+
+  gemv(kernel: Kernel): Gemv {
+    return this.#kernels[exportOf(kernel)] as Gemv;
+  }
+
+  gemm(kernel: Kernel): Gemm {
+    return this.#kernels[exportOf(kernel)] as Gemm;
   }
 
   get scratchBytes(): number {

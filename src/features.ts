@@ -14,6 +14,8 @@ export interface Features {
   readonly threadsReason?: string;
   /** The dot product that int8 `gemm` uses: sums in 32-bit lanes where that is one instruction, else in 16-bit lanes. */
   readonly dot: "i16" | "i32";
+  /** How `bitplane` counts bits: by an instruction where there is one for vectors (ARM), else by an adder of bits. */
+  readonly popcnt: "native" | "sliced";
 }
 
 // (module (func (result v128) (i32x4.relaxed_dot_i8x16_i7x16_add_s (v128.const 0) (v128.const 0) (v128.const 0))))

@@ -3,7 +3,7 @@ import { attachEngine, Engine } from "./engine.ts";
 import { UnsupportedRuntimeError } from "./errors.ts";
 import { acceptsRelaxed, type Features } from "./features.ts";
 import type { MemoryUse } from "./memory.ts";
-import { kernels, type Variant } from "./registry.ts";
+import { exportOf, kernels, type Variant } from "./registry.ts";
 
 /** A compiled module, its bytes, where they come from, or a promise of any of these. */
 export type ModuleSource = LoadedSource | Promise<LoadedSource>;
@@ -87,12 +87,12 @@ function checkInit(where: string, options: InitOptions): { variant: "auto" | Var
 // A module that the caller gave: which of the two it is shows in its exports.
 function open(where: string, module: WebAssembly.Module, wanted: "auto" | Variant, threads: number | "auto"): Lowbit {
   const names = WebAssembly.Module.exports(module).map((e) => e.name);
-  const missing = kernels.find((kernel) => kernel.needs === "simd128" && !names.includes(kernel.name));
+  const missing = kernels.find((kernel) => kernel.needs === "simd128" && !names.includes(exportOf(kernel)));
   if (missing) {
     throw rangeError(
       `${where}: module`,
       "lowbit/wasm/simd.wasm or lowbit/wasm/relaxed.wasm of this version",
-      `a module without ${missing.name}`,
+      `a module without ${exportOf(missing)}`,
     );
   }
   const variant: Variant = names.includes("probe") ? "relaxed" : "simd";
@@ -118,6 +118,7 @@ function makeHandle(
     threads: 1,
     ...(threads !== 1 && { threadsReason: "this version computes on one thread" }),
     dot: engine.dot,
+    popcnt: engine.popcnt,
   };
   const { arena } = engine;
   const memory: MemoryUse = {

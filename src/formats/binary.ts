@@ -1,7 +1,9 @@
 import { checkFloats, checkLength, rangeError, typeError } from "../check.ts";
 import type { Lowbit } from "../init.ts";
+import type { RowWriter } from "../layouts/planes.ts";
 import type { Matrix } from "../matrix.ts";
-import { absoluteMeans, type CommonOptions, checkScales, checkShape, makeMatrix, type RowWriter } from "./pack.ts";
+import { absoluteMeans, type CommonOptions, checkScales, checkShape } from "./pack.ts";
+import { makePlanes } from "./planes.ts";
 
 /** One bit a weight: w = scale · (±1), a scale a row or a group of columns (XNOR-Net, Rastegari et al. 2016, eq. 6). */
 export interface BinaryPackOptions extends CommonOptions {
@@ -29,7 +31,7 @@ export function quantize(lb: Lowbit, w: Float32Array, options: CommonOptions): M
       if ((w[start + col] as number) >= 0) out[col >> 3] = (out[col >> 3] as number) | (1 << (col & 7));
     }
   };
-  return makeMatrix(where, lb, shape, options.kernel, scales, writeRow);
+  return makePlanes(where, lb, { label: "binary", format: "binary", shape, scales: [scales], writeRow });
 }
 
 /**
@@ -44,10 +46,11 @@ export function pack(lb: Lowbit, options: BinaryPackOptions): Matrix {
   const { signs } = options;
   const writeRow = signRows(`${where}: signs`, signs, shape.rows, shape.cols);
   const scales = checkScales(`${where}: scales`, options.scales, shape);
-  return makeMatrix(where, lb, shape, options.kernel, scales, writeRow);
+  return makePlanes(where, lb, { label: "binary", format: "binary", shape, scales: [scales], writeRow });
 }
 
-function signRows(where: string, signs: Int8Array | Uint8Array, rows: number, cols: number): RowWriter {
+/** Signs as an Int8Array or as bits to the bytes of a plane. */
+export function signRows(where: string, signs: Int8Array | Uint8Array, rows: number, cols: number): RowWriter {
   if (signs instanceof Int8Array) {
     checkLength(where, signs, rows * cols, `rows ${rows} x cols ${cols}`);
     return (row, out) => {

@@ -1,4 +1,4 @@
-// What every format of bit planes does to become a matrix.
+// What every format does to become a matrix.
 import {
   checkChoice,
   checkFinite,
@@ -10,14 +10,16 @@ import {
   typeError,
 } from "../check.ts";
 import { engineOf } from "../engine.ts";
-import { type Matrix, type PlaneLayout, PlaneMatrix, planeLayout, type Shape } from "../matrix.ts";
-import { ACTIVATIONS, type Activation, candidates, type FormatName, TILE_ROWS } from "../registry.ts";
+import { type Layout, makeLayout, offsetsAt, scalesAt, tablesAt, writeGroupValues } from "../layouts/layout.ts";
+import { type Matrix, type MatrixSpec, PackedMatrix } from "../matrix.ts";
+import { weightBits } from "../quantize/bitplane.ts";
+import { ACTIVATIONS, type Activation, candidates, type FormatName, formats, kernels } from "../registry.ts";
 
 /** Options that every format takes. */
 export interface CommonOptions {
   readonly rows: number;
   readonly cols: number;
-  /** Columns that share a scale: a multiple of 8, or at least cols. Default: all columns of a row. */
+  /** Columns that share a scale: a multiple of what the format says (8 at least), or at least cols. Default: cols. */
   readonly groupSize?: number;
   /** How activations are treated (docs/numerics.md). Default "int8". */
   readonly activation?: Activation;
@@ -25,33 +27,52 @@ export interface CommonOptions {
   readonly kernel?: string;
 }
 
-/** Checks the shape options of a call. */
+/** Checked options. */
+export interface Shape {
+  readonly rows: number;
+  readonly cols: number;
+  /** At most cols. */
+  readonly groupSize: number;
+  readonly activation: Activation;
+  readonly kernel: string | undefined;
+}
+
+/** Checks the options of a call that are common to all formats. */
 export function checkShape(where: string, format: FormatName, options: CommonOptions): Shape {
   checkOptions(`${where}: options`, options);
   const rows = checkInteger(`${where}: rows`, options.rows, 1, MAX_ROWS);
   const cols = checkInteger(`${where}: cols`, options.cols, 1, MAX_COLS);
-  const activation = options.activation === undefined ? "int8" : options.activation;
-  checkChoice(`${where}: activation`, activation, ACTIVATIONS);
+  const possible = ACTIVATIONS.filter((one) => kernels.some((k) => k.format === format && k.activation === one));
+  const activation = options.activation === undefined ? (possible[0] as Activation) : options.activation;
+  checkChoice(`${where}: activation`, activation, possible);
   let groupSize = cols;
   if (options.groupSize !== undefined) {
+    const { chunk } = formats[format];
     groupSize = checkInteger(`${where}: groupSize`, options.groupSize, 1, MAX_COLS);
-    if (groupSize < cols && groupSize % 8 !== 0) {
-      const near = Math.max(8, Math.round(groupSize / 8) * 8);
+    if (groupSize < cols && groupSize % chunk !== 0) {
+      const near = Math.max(chunk, Math.round(groupSize / chunk) * chunk);
       throw rangeError(
         `${where}: groupSize`,
-        `a multiple of 8, or cols (${cols}) or more`,
+        `a multiple of ${chunk}, or cols (${cols}) or more`,
         `${groupSize} (${near} works)`,
       );
     }
     groupSize = Math.min(groupSize, cols);
   }
-  return { format, rows, cols, groupSize, activation };
+  return { rows, cols, groupSize, activation, kernel: options.kernel };
 }
 
-/** Checks scales: length 1 (matrix), rows (row), or rows x groups (group); finite. */
-export function checkScales(where: string, value: unknown, { rows, cols, groupSize }: Shape): Float32Array {
+export function groupsOf({ cols, groupSize }: Pick<Shape, "cols" | "groupSize">): number {
+  return Math.ceil(cols / groupSize);
+}
+
+type Grouped = Pick<Shape, "rows" | "cols" | "groupSize">;
+
+/** Checks scales, or what else there is one of a group: length 1 (matrix), rows (row), or rows x groups; finite. */
+export function checkScales(where: string, value: unknown, shape: Grouped): Float32Array {
   if (!(value instanceof Float32Array)) throw typeError(where, "a Float32Array", value);
-  const groups = Math.ceil(cols / groupSize);
+  const { rows } = shape;
+  const groups = groupsOf(shape);
   if (value.length !== 1 && value.length !== rows && value.length !== rows * groups) {
     const lengths = groups === 1 ? `1 or ${rows}` : `1, ${rows} or ${rows * groups}`;
     throw rangeError(where, `length ${lengths} (rows ${rows}, groups of a row ${groups})`, String(value.length));
@@ -60,83 +81,94 @@ export function checkScales(where: string, value: unknown, { rows, cols, groupSi
   return value;
 }
 
-/** Writes the plane bytes of one row: [byteCols][planes]. `out` is zero where it is not written. */
-export type RowWriter = (row: number, out: Uint8Array) => void;
+/** [1], [rows] or [rows, groups] as [rows, groups]. */
+export function expandValues(values: Float32Array, rows: number, groups: number): Float32Array {
+  if (values.length === rows * groups) return values;
+  return Float32Array.from({ length: rows * groups }, (_, i) => {
+    return values[values.length === 1 ? 0 : Math.floor(i / groups)] as number;
+  });
+}
 
-/**
- * Allocates and fills a matrix. A writer that throws leaves memory as it was.
- * @param scales [1], [rows] or [rows, groups], checked
- */
-export function makeMatrix(
-  where: string,
-  lb: unknown,
-  shape: Shape,
-  kernel: string | undefined,
-  scales: Float32Array,
-  writeRow: RowWriter,
-): Matrix {
+/** What a format brings to makeMatrix. */
+export interface Content {
+  /** `matrix.format` */
+  readonly label: string;
+  readonly format: FormatName;
+  readonly shape: Shape;
+  /** Scales of each plane (one without planes): [1], [rows] or [rows, groups], checked. */
+  readonly scales: readonly Float32Array[];
+  /** Added to every weight of a group: the same lengths. */
+  readonly offsets?: Float32Array | undefined;
+  /** Written behind everything else; its length is that of the format's table. */
+  readonly tables?: Uint8Array | undefined;
+  readonly columnOrder?: Uint32Array | undefined;
+  /** Bit planes: `MatrixSpec.types`. */
+  readonly types?: number;
+  /** Fills the weights, which are the first layout.weightBytes of `bytes`. */
+  readonly write: (bytes: Uint8Array, layout: Layout) => void;
+  readonly reader: (layout: Layout) => MatrixSpec["readRow"];
+}
+
+/** Allocates and fills a matrix. A writer that throws leaves memory as it was. */
+export function makeMatrix(where: string, lb: unknown, content: Content): Matrix {
   const engine = engineOf(where, lb);
+  const { format, shape, scales, offsets, tables, types } = content;
+  const { rows, cols, groupSize, activation, kernel } = shape;
   if (kernel !== undefined) {
-    const { format, activation } = shape;
     const names = (["gemv", "gemm"] as const)
       .flatMap((op) => candidates(op, format, activation, engine.variant))
       .map((row) => row.name);
     checkChoice(`${where}: kernel`, kernel, names);
   }
-  const layout = planeLayout(shape);
+  const { chunk, bits, layout: kind, maxGroup } = formats[format];
+  const layout = makeLayout({
+    rows,
+    cols,
+    groupSize,
+    chunk,
+    bitsPerWeight: types ? weightBits(types) : kind === "planes" && bits === 1 ? scales.length : bits,
+    planes: scales.length,
+    offsets: offsets !== undefined,
+    ...(tables && { tableBytes: tables.length }),
+    ...(maxGroup !== undefined && { maxGroup }),
+  });
   const { arena } = engine;
   const address = arena.allocate(layout.bytes);
   try {
-    const bytes = arena.bytes.subarray(address, address + layout.planeBytes);
-    writePlanes(bytes, shape.rows, layout, writeRow);
-    const floats = arena.floats.subarray((address + layout.planeBytes) / 4, (address + layout.bytes) / 4);
-    writeScales(floats, scales, shape.rows, layout);
-    return new PlaneMatrix(engine, shape, layout, address, kernel);
+    const bytes = arena.bytes.subarray(address, address + layout.bytes);
+    content.write(bytes.subarray(0, layout.weightBytes), layout);
+    const groupFloats = layout.groups * layout.paddedRows;
+    const floatsAt = (offset: number): Float32Array => {
+      const start = (address + offset) / 4;
+      return arena.floats.subarray(start, start + groupFloats);
+    };
+    for (const [plane, values] of scales.entries()) {
+      writeGroupValues(floatsAt(scalesAt(layout) + plane * groupFloats * 4), values, rows, groupSize, layout);
+    }
+    if (offsets) writeGroupValues(floatsAt(offsetsAt(layout)), offsets, rows, groupSize, layout);
+    if (tables) bytes.set(tables, tablesAt(layout));
+    const spec: MatrixSpec = {
+      label: content.label,
+      format,
+      rows,
+      cols,
+      activation,
+      layout,
+      columnOrder: content.columnOrder,
+      types,
+      kernel,
+      readRow: content.reader(layout),
+    };
+    return new PackedMatrix(engine, spec, address);
   } catch (error) {
     arena.release(address);
     throw error;
   }
 }
 
-// A tile at a time: its rows first, then the bytes in the order in which they are stored, because writing every row to
-// its scattered places would miss the cache at each byte.
-function writePlanes(bytes: Uint8Array, rows: number, layout: PlaneLayout, writeRow: RowWriter): void {
-  const { planes, byteCols, paddedRows } = layout;
-  const lineBytes = byteCols * planes;
-  const lines = new Uint8Array(Math.min(TILE_ROWS, paddedRows) * lineBytes);
-  for (let tile = 0, to = 0; tile < paddedRows; tile += TILE_ROWS) {
-    const height = Math.min(TILE_ROWS, paddedRows - tile);
-    lines.fill(0);
-    for (let i = 0; i < height && tile + i < rows; i++) {
-      writeRow(tile + i, lines.subarray(i * lineBytes, (i + 1) * lineBytes));
-    }
-    for (let c = 0; c < lineBytes; c += planes) {
-      for (let from = c; from < height * lineBytes; from += lineBytes) {
-        bytes[to++] = lines[from] as number;
-        if (planes === 2) bytes[to++] = lines[from + 1] as number;
-      }
-    }
-  }
-}
-
-function writeScales(
-  floats: Float32Array,
-  scales: Float32Array,
-  rows: number,
-  { groups, paddedRows }: PlaneLayout,
-): void {
-  floats.fill(0);
-  for (let group = 0; group < groups; group++) {
-    for (let row = 0; row < rows; row++) {
-      const index = scales.length === 1 ? 0 : scales.length === rows ? row : row * groups + group;
-      floats[group * paddedRows + row] = scales[index] as number;
-    }
-  }
-}
-
 /** Mean of |w| over each group of each row, in float64; refuses NaN and Infinity. */
-export function absoluteMeans(where: string, w: Float32Array, { rows, cols, groupSize }: Shape): Float64Array {
-  const groups = Math.ceil(cols / groupSize);
+export function absoluteMeans(where: string, w: Float32Array, { rows, cols, groupSize }: Grouped): Float64Array {
+  const groups = groupsOf({ cols, groupSize });
   const means = new Float64Array(rows * groups);
   for (let row = 0, at = 0; row < rows; row++) {
     for (let group = 0; group < groups; group++) {

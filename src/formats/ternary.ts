@@ -1,7 +1,9 @@
 import { checkFloats, checkLength, rangeError, typeError } from "../check.ts";
 import type { Lowbit } from "../init.ts";
-import type { Matrix, Shape } from "../matrix.ts";
-import { absoluteMeans, type CommonOptions, checkScales, checkShape, makeMatrix, type RowWriter } from "./pack.ts";
+import type { RowWriter } from "../layouts/planes.ts";
+import type { Matrix } from "../matrix.ts";
+import { absoluteMeans, type CommonOptions, checkScales, checkShape, groupsOf, type Shape } from "./pack.ts";
+import { makePlanes } from "./planes.ts";
 
 /** w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as two bit planes. */
 export interface TernaryPackOptions extends CommonOptions {
@@ -34,7 +36,7 @@ export function quantize(lb: Lowbit, w: Float32Array, options: TernaryQuantizeOp
   const { rows, cols, groupSize } = shape;
   checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
   const scales = absmeanScales(where, w, shape, options);
-  const groups = Math.ceil(cols / groupSize);
+  const groups = groupsOf(shape);
   const writeRow: RowWriter = (row, out) => {
     const start = row * cols;
     for (let col = 0; col < cols; col++) {
@@ -44,7 +46,7 @@ export function quantize(lb: Lowbit, w: Float32Array, options: TernaryQuantizeOp
       setCode(out, col, v > 0.5 ? 1 : v < -0.5 ? -1 : 0);
     }
   };
-  return makeMatrix(where, lb, shape, options.kernel, scales, writeRow);
+  return makePlanes(where, lb, { label: "ternary", format: "ternary", shape, scales: [scales], writeRow });
 }
 
 function absmeanScales(where: string, w: Float32Array, shape: Shape, options: TernaryQuantizeOptions): Float32Array {
@@ -85,7 +87,7 @@ export function pack(lb: Lowbit, options: TernaryPackOptions): Matrix {
   const shape = checkShape(where, "ternary", options);
   const writeRow = codeRows(`${where}: codes`, options.codes, shape.rows, shape.cols);
   const scales = checkScales(`${where}: scales`, options.scales, shape);
-  return makeMatrix(where, lb, shape, options.kernel, scales, writeRow);
+  return makePlanes(where, lb, { label: "ternary", format: "ternary", shape, scales: [scales], writeRow });
 }
 
 // Plane 0 has the columns with w >= 0, plane 1 those with w > 0.

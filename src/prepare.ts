@@ -1,0 +1,182 @@
+// From activations to what kernels read. A token takes one pass, or three where float32 activations meet integer weights:
+// x = a (q1 + q2 / 254 + q3 / 254²) with three int8 digits, each of which is multiplied exactly.
+import type { Engine } from "./engine.ts";
+import { type Layout, UNIT_COLS } from "./layouts/layout.ts";
+import { activationType, makeQuantizer } from "./quantize/bitplane.ts";
+import { type Activation, type Format, type FormatName, formats, type Variant } from "./registry.ts";
+
+const DIGIT_BASE = 254;
+
+/** Bytes of lookup tables for a unit of 8 columns. */
+const TABLE_BYTES: Readonly<Record<Exclude<Activation, "bits">, number>> = { int8: 64, lut8: 32, f32: 128 };
+/** Bytes of the record of a token of bit planes before the base of its first group (assembly/popcount/README.md). */
+const RECORD_BYTES = 64;
+/** Units of the smallest lut8 block (lut8Block in assembly/lut/prepare.ts). */
+const LUT8_BLOCK = 8;
+
+const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+const floatBits = /* @__PURE__ */ new Float32Array(1);
+const intBits = /* @__PURE__ */ new Uint32Array(floatBits.buffer);
+
+/** Where the parts of a prepared token are, for each pass: offsets in its slot of `bytes` bytes. */
+export interface Slot {
+  readonly passes: 1 | 3;
+  /** Tables, panel or planes at 0, then steps (lut8: unit and weights; dot: int32 sums; bits: record), then float32 sums. */
+  readonly stepsAt: number;
+  readonly sumsAt: number;
+  readonly bytes: number;
+}
+
+export function passesOf(format: Format, activation: Activation): 1 | 3 {
+  return format.operand !== "tables" && activation === "f32" ? 3 : 1;
+}
+
+function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Variant): number {
+  return operand === "quads" && variant === "relaxed" ? UNIT_COLS : 2 * UNIT_COLS;
+}
+
+/** @param types of bit planes: MatrixSpec.types */
+export function slotOf(format: Format, activation: Activation, variant: Variant, layout: Layout, types = 0): Slot {
+  const { byteCols, groupByteCols, groups } = layout;
+  const { operand } = format;
+  if (operand === "bits" || activation === "bits") {
+    // Each 32-bit word is stored four times, and a zero point takes a plane.
+    const stepsAt = align((activationType(types).bits + 1) * byteCols * 4);
+    const sumsAt = stepsAt + align(RECORD_BYTES + groups * 4);
+    return { passes: 1, stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
+  }
+  const unitBytes = operand === "tables" ? TABLE_BYTES[activation] : panelBytes(operand, variant);
+  const stepsAt = align(byteCols * unitBytes);
+  const steps = operand === "tables" ? 1 + groups * Math.ceil(groupByteCols / LUT8_BLOCK) : groups;
+  const sumsAt = stepsAt + align(steps * 4);
+  return { passes: passesOf(format, activation), stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
+}
+
+/** The power of two that brings a largest magnitude to 1..4, or at least above 2^-22: nothing overflows, and it is exact. */
+function normalizer(largest: number): number {
+  floatBits[0] = largest;
+  return 2 ** (Math.max(254 - ((intBits[0] as number) >>> 23), 1) - 127);
+}
+
+/** What the sums of each pass are multiplied by, and what they are multiplied by once they are added. */
+export interface Factors {
+  readonly passes: readonly number[];
+  readonly together: number;
+}
+
+/** Of integer passes. */
+export function factorsOf(passes: 1 | 3, largest: number): Factors {
+  if (passes === 1) return { passes: [largest / 127], together: 1 };
+  const power = normalizer(largest);
+  const first = (largest * power) / 127;
+  return { passes: [first, first / DIGIT_BASE, first / DIGIT_BASE ** 2], together: 1 / power };
+}
+
+/** Writes the int8 q of a token, or its three digits `stride` bytes apart. */
+export function quantize(
+  engine: Engine,
+  x: number,
+  q: number,
+  stride: number,
+  byteCols: number,
+  passes: 1 | 3,
+  largest: number,
+): void {
+  const { exports } = engine;
+  const ratio = largest === 0 ? 0 : 127 / largest;
+  if (passes === 1) exports.prepare_q8(x, q, byteCols, ratio);
+  else exports.prepare_digits(x, q, stride, byteCols, ratio * DIGIT_BASE ** 2);
+}
+
+/**
+ * Prepares one token in its slot.
+ * @param x address of float32 [byteCols * 8], padded with zeros
+ * @param q address of working space for 3 · byteCols · 8 bytes
+ * @param largest max |x|
+ */
+export function prepare(
+  engine: Engine,
+  format: FormatName,
+  activation: Activation,
+  layout: Layout,
+  slot: Slot,
+  x: number,
+  q: number,
+  at: number,
+  largest: number,
+): Factors {
+  const { exports } = engine;
+  const { byteCols, groupByteCols } = layout;
+  const { operand } = formats[format];
+  const steps = at + slot.stepsAt;
+  const sums = at + slot.sumsAt;
+  if (operand !== "tables") {
+    const { passes } = slot;
+    const qBytes = byteCols * UNIT_COLS;
+    quantize(engine, x, q, qBytes, byteCols, passes, largest);
+    for (let pass = 0; pass < passes; pass++) {
+      const to = pass * slot.bytes;
+      const from = q + pass * qBytes;
+      if (operand === "bytePairs") {
+        exports.prepare_byte_pairs(from, at + to, steps + to, sums + to, byteCols, groupByteCols);
+        continue;
+      }
+      exports.prepare_sums(from, steps + to, sums + to, byteCols, groupByteCols);
+      if (operand === "wide") exports.prepare_wide(from, at + to, byteCols);
+      else exports.prepare_quads(from, at + to, byteCols);
+    }
+    return factorsOf(passes, largest);
+  }
+  const kind = format === "ternary" ? "ternary" : "binary";
+  if (activation === "int8") {
+    const ratio = largest === 0 ? 0 : 127 / largest;
+    exports[`prepare_${kind}_int8`](x, at, byteCols, ratio);
+    if (layout.offsets) {
+      exports.prepare_q8(x, q, byteCols, ratio);
+      exports.prepare_sums(q, steps, sums, byteCols, groupByteCols);
+    }
+    return { passes: [largest / 127], together: 1 };
+  }
+  const power = normalizer(largest);
+  if (activation === "lut8") exports[`prepare_${kind}_lut8`](x, at, steps, byteCols, groupByteCols, power);
+  else exports.prepare_f32(x, at, byteCols, power);
+  if (layout.offsets) exports.prepare_float_sums(x, sums, byteCols, groupByteCols, power);
+  // Two planes side by side give twice the product.
+  return { passes: [1 / power / (kind === "ternary" ? 2 : 1)], together: 1 };
+}
+
+/**
+ * Prepares one token as bit planes.
+ * @param types MatrixSpec.types
+ * @param x address of float32 [byteCols * 8], padded with zeros and finite
+ * @param largest max |x|
+ */
+export function prepareBits(
+  engine: Engine,
+  types: number,
+  cols: number,
+  layout: Layout,
+  slot: Slot,
+  x: number,
+  at: number,
+  largest: number,
+): Factors {
+  const { exports } = engine;
+  const { byteCols, groupByteCols } = layout;
+  const { bits, encoding } = activationType(types);
+  const padded = byteCols * UNIT_COLS;
+  const unsigned = encoding === "unsigned";
+  const { ratio, zero, factor } = makeQuantizer(
+    {
+      low: unsigned ? exports.least(x, padded, 1) : -largest,
+      high: unsigned ? -exports.least(x, padded, -1) : largest,
+      mean: encoding === "bipolar" && bits === 1 ? exports.abs_sum(x, padded) / cols : 0,
+    },
+    bits,
+    encoding,
+  );
+  const record = at + slot.stepsAt;
+  const sums = at + slot.sumsAt;
+  exports.prepare_bitplane_bits(x, at, record, sums, cols, byteCols, groupByteCols, ratio, zero, types);
+  return { passes: [factor], together: 1 };
+}
