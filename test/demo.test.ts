@@ -4,7 +4,10 @@ import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseSafetensors } from "../examples/shakespeare/safetensors.ts";
+import { formatFor, readOptions } from "../examples/shakespeare/options.ts";
+import { parseSafetensors, type Safetensors } from "../examples/shakespeare/safetensors.ts";
+import { joinShards, referencePath, shardPaths } from "../examples/shakespeare/shards.ts";
+import { type Config, readConfig } from "../examples/shakespeare/weights.ts";
 import * as assert from "./lib/assert.ts";
 import { suite } from "./lib/suite.ts";
 
@@ -30,6 +33,33 @@ for (const [model, loss] of [
     assert.is(status, 0);
   });
 }
+
+// One format of each kind of kernel, within the limits of README.md; the reference is of the bfloat16 weights.
+for (const [format, difference, bits] of [
+  ["uniform4", 0.02, 4.5],
+  ["bcq3", 0.04, 3.75],
+  ["mxfp4", 0.02, 5],
+] as const) {
+  t(`--verify: fp as ${format} keeps the loss of its reference`, () => {
+    const { status, stdout, stderr } = run("--model", "fp", "--format", format, "--verify");
+    const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)`, "m").exec(stdout)?.[1]);
+    assert.ok(Math.abs(value("loss") - 0.9772) <= difference, stdout);
+    assert.ok(Math.abs(value("loss difference") - (value("loss") - value("reference loss"))) < 2e-6, stdout);
+    assert.ok(value("nmse") < 5e-3, stdout);
+    assert.ok(Math.abs(value("bits per weight") - bits) < 0.01, stdout);
+    assert.is(value("decode difference"), 0);
+    assert.is(status, 0, stderr);
+  });
+}
+
+t("--verify fails where the loss is too far from the reference's", () => {
+  // Groups of whole rows and 2 bits by the range alone: far from the reference.
+  const { status, stderr } = run(
+    ...["--model", "fp", "--format", "uniform2", "--group", "1024", "--search", "minmax", "--verify"],
+  );
+  assert.is(status, 1);
+  assert.match(stderr, /failed: the loss is more than 0\.08 from the reference's/);
+});
 
 t("--verify needs a model and its reference", () => {
   const none = run("--model", main, "--verify");
@@ -60,6 +90,8 @@ t("mistakes are one line: exit 2 for the command line, 1 for files", () => {
     [["--variant", "avx"], 2, /variant/],
     [["--activation", "int4"], 2, /activation/],
     [["--frobnicate"], 2, /frobnicate/],
+    [["--model", "fp"], 2, /--format: expected .*uniform4.*bcq3.*nf4.*mxfp4.*codebook3/],
+    [["--model", join(tmpdir(), "there-is-no-such-00002-of-00003.safetensors")], 1, /cannot read shard 1 of 3/],
     [["--model", join(tmpdir(), "there-is-no-such.safetensors")], 1, /cannot read/],
   ];
   for (const [args, status, message] of cases) {
@@ -68,6 +100,27 @@ t("mistakes are one line: exit 2 for the command line, 1 for files", () => {
     assert.match(result.stderr, message);
     assert.is(result.stderr.trim().split("\n").length, 1, result.stderr);
   }
+});
+
+t("--format, --group and --search must go with the model and each other", () => {
+  const config = readConfig(parseSafetensors(bytes));
+  const format = (kind: Config["format"], ...args: string[]) =>
+    formatFor({ ...config, format: kind }, readOptions(args));
+  for (const [kind, args, message] of [
+    ["fp", "--format int4", /--format: expected .*uniform4.*got "int4"/],
+    ["binary", "--format uniform4", /--format: expected --model fp.*binary/],
+    ["ternary", "--group 64", /--group: expected --model fp.*ternary/],
+    ["fp", "--format uniform4 --group 33", /--group: expected a multiple of 32/],
+    ["fp", "--format uniform4 --group 0", /--group: expected a multiple of 32/],
+    ["fp", "--format mxfp4 --group 32", /--group: expected none with mxfp4/],
+    ["fp", "--format nf4 --search mse", /--search: expected a uniform format/],
+    ["fp", "--format uniform4 --search mad", /--search: expected minmax, mse/],
+    ["fp", "--format uniform4 --activation lut8", /--activation: expected int8 or f32/],
+  ] as const) {
+    assert.throws(() => format(kind, ...args.split(" ")), message);
+  }
+  assert.is(format("binary"), undefined);
+  assert.is(format("fp", "--format", "nf4", "--group", "128")?.maxLossDifference, 0.02);
 });
 
 const bytes = new Uint8Array(readFileSync(join(example, "models", "binary.safetensors")));
@@ -107,6 +160,30 @@ function edited(edit: (header: Record<string, { dtype: string; shape: number[]; 
   out.set(bytes.subarray(8 + headerLength), 8 + text.length);
   return out;
 }
+
+t("shards: any of them names all, and the reference", () => {
+  const all = ["a/x-00001-of-00003.safetensors", "a/x-00002-of-00003.safetensors", "a/x-00003-of-00003.safetensors"];
+  for (const path of all) {
+    assert.equal(shardPaths(path), all);
+    assert.is(referencePath(path), "a/x.reference.safetensors");
+  }
+  assert.equal(shardPaths("a/x.safetensors"), ["a/x.safetensors"]);
+  assert.is(referencePath("a/x.safetensors"), "a/x.reference.safetensors");
+  assert.throws(() => shardPaths("x-00004-of-00003.safetensors"), /expected a shard from 1 to 3, got 4/);
+});
+
+t("shards: a tensor in two of them or two configs are refused", () => {
+  const shard = (name: string, tensor: string, config: string): Safetensors => ({
+    name,
+    metadata: new Map(config === "" ? [] : [["config", config]]),
+    tensors: new Map([[tensor, { name: tensor, dtype: "U8", shape: [1], data: new Uint8Array(1) }]]),
+  });
+  const joined = joinShards([shard("1", "a", ""), shard("2", "b", "{}"), shard("3", "c", "{}")]);
+  assert.equal([...joined.tensors.keys()], ["a", "b", "c"]);
+  assert.is(joined.metadata.get("config"), "{}");
+  assert.throws(() => joinShards([shard("1", "a", ""), shard("2", "a", "")]), /^2: a: .* 1 has/);
+  assert.throws(() => joinShards([shard("1", "a", "{}"), shard("2", "b", "[]")]), /^2: __metadata__\.config/);
+});
 
 t("safetensors: a corrupt header is refused, naming the tensor and what was expected", () => {
   const name = "model.layers.0.mlp.down_proj.weight_scale";

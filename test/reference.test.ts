@@ -138,10 +138,10 @@ lut8("reads the exponent of a float32", () => {
 
 lut8("makes tables by hand", () => {
   // Times 1/2: 1.5 0.5 0 0 | 0 0 0 -1. One byte with sum 3, so z = 42 x': 63 21 0 0 | 0 0 0 -42.
-  const { segments, inversePower } = prepareLut8(floats(3, 1, 0, 0, 0, 0, 0, -2), 8);
+  const { unit, segments, inversePower } = prepareLut8(floats(3, 1, 0, 0, 0, 0, 0, -2), 8);
   is(inversePower, 2);
   is(segments.length, 1);
-  const { unit, blocks } = segments[0] as Lut8Activation["segments"][0];
+  const { blocks } = segments[0] as Lut8Activation["segments"][0];
   is(blocks.length, 1);
   const block = blocks[0] as Lut8Block;
   is(unit, f32(f32(3 / 126) / 2047));
@@ -180,7 +180,7 @@ lut8("multiplies by hand", () => {
   });
   // (84 - 42) and (-42 + 42) steps of 2047 units, times 2
   const unit = f32(f32(3 / 126) / 2047);
-  equalBits(gemvLut8(binary, x), floats(f32(42 * 2047 * unit) * 2, 0), "binary");
+  equalBits(gemvLut8(binary, x), floats(f32(42 * 2047 * (unit * 2)), 0), "binary");
   const ternary = makeWeights({
     rows: 2,
     cols: 8,
@@ -207,6 +207,8 @@ lut8("splits columns into segments and blocks, anew at each group", () => {
   is(starts(513, 513), "0: 0+128 128+128 256+128 384+128 512+8");
   is(starts(20, 8), "0: 0+8; 1: 8+8; 2: 16+8");
   is(starts(300, 136), "0: 0+64 64+64 128+8; 1: 136+64 200+64 264+8; 2: 272+32");
+  // The row says how long blocks are, not the group.
+  is(starts(1024, 512).slice(0, 30), "0: 0+128 128+128 256+128 384+1");
   const long = prepareLut8(new Float32Array(32768 + 9).fill(1), 32768 + 9).segments;
   is(long.map(({ blocks }) => blocks.length).join(), "128,1");
   is(long[1]?.blocks[0]?.length, 16);
@@ -225,14 +227,14 @@ lut8("weighs blocks by their largest sums, rounded up", () => {
   is(segment?.blocks.map(({ weight }) => weight).join(), "2047,1024,1,1");
 });
 
-lut8("treats a segment of nothing as zero", () => {
+lut8("has one unit, so that what is far below the largest x is zero", () => {
   const x = new Float32Array(1024).fill(1e-35, 0, 512).fill(1, 512);
-  const [first, second] = prepareLut8(x, 512).segments;
-  is(first?.unit, 0);
-  is(absMax(first?.blocks[0]?.entries ?? [1]), 0);
-  ok((second?.unit ?? 0) > 0);
-  // The same small numbers alone are normalised first.
-  ok((prepareLut8(x.slice(0, 512), 512).segments[0]?.unit ?? 0) > 0);
+  const { unit, segments } = prepareLut8(x, 512);
+  is(absMax(segments[0]?.blocks[0]?.entries ?? [1]), 0);
+  is(unit, f32(f32(8 / 126) / 2047));
+  // The same small numbers alone are normalised first, and nothing but zeros has no unit.
+  ok(prepareLut8(x.slice(0, 512), 512).unit > 0);
+  is(prepareLut8(new Float32Array(9), 9).unit, 0);
 });
 
 lut8("reads sign patterns", () => {
@@ -342,14 +344,24 @@ quantisers("interchange bytes by hand", () => {
 const layout = suite("reference: layout");
 
 layout("binary by hand", () => {
-  // 2 rows of 10 columns: one tile of 16 rows, two byte columns. Each byte column holds its 16 rows, one byte each.
+  // 2 rows of 10 columns: one tile of 16 rows, two byte columns. Each byte column holds its 16 rows, one byte each: row 0
+  // first, row 1 fifth.
   //   row 0: + - - - - - - + | + -   ->  1000 0001, 01
   //   row 1: - + - - + - - - | - +   ->  0001 0010, 10
   const bytes = tileBytes(codesFromText(["+------++-", "-+--+----+"]), 2, 10, 1);
   const expected = new Uint8Array(32);
-  expected.set([0x81, 0x12], 0);
-  expected.set([0x01, 0x02], 16);
+  expected[0] = 0x81;
+  expected[4] = 0x12;
+  expected[16 + 0] = 0x01;
+  expected[16 + 4] = 0x02;
   equalBits(bytes, expected, "tiles");
+  // A row at a time: its byte among the 16.
+  const places = Array.from({ length: 16 }, (_, row) => {
+    const codes = new Int8Array(16).fill(-1);
+    codes[row] = 1;
+    return tileBytes(codes, 16, 1, 1).indexOf(1);
+  });
+  is(places.join(), "0,4,8,12,2,6,10,14,1,5,9,13,3,7,11,15");
 });
 
 layout("ternary by hand", () => {
@@ -374,8 +386,8 @@ layout("tiles have 64 rows, the last one what is left", () => {
   codes[129 * 16 + 15] = 1; // tile 2 of 16 rows, byte column 1, row 1
   const expected = new Uint8Array(144 * 2);
   expected[0] = 0x08;
-  expected[128 + 64 + 1] = 0x01;
-  expected[256 + 16 + 1] = 0x80;
+  expected[128 + 64 + 4] = 0x01;
+  expected[256 + 16 + 4] = 0x80;
   equalBits(tileBytes(codes, 130, 16, 1), expected, "tiles");
 });
 

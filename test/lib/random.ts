@@ -111,21 +111,18 @@ export function hostileActivations(length: number, rng: Random): { name: string;
   ];
 }
 
-/** Weight codes that a kernel may stumble over. `planes` 1: binary, 2: ternary. */
+/** Weights that a kernel may stumble over; `levels` are the least, the largest, and others that a weight can be. */
 export function hostileWeights(
   rows: number,
   cols: number,
-  planes: 1 | 2,
+  levels: readonly number[],
   rng: Random,
-): { name: string; codes: Int8Array }[] {
-  const length = rows * cols;
-  const fill = (value: (i: number) => number): Int8Array => Int8Array.from({ length }, (_, i) => value(i));
-  const sets = [
-    { name: "all +1", codes: fill(() => 1) },
-    { name: "all -1", codes: fill(() => -1) },
-    { name: "alternating", codes: fill((i) => (i % 2 === 0 ? 1 : -1)) },
-    { name: "random", codes: planes === 1 ? rng.signs(length) : rng.trits(length) },
+): { name: string; codes: number[] }[] {
+  const fill = (value: (i: number) => number): number[] => Array.from({ length: rows * cols }, (_, i) => value(i));
+  const [least, most] = levels as [number, number];
+  return [
+    ...levels.map((level) => ({ name: `all ${level}`, codes: fill(() => level) })),
+    { name: "alternating", codes: fill((i) => (i % 2 === 0 ? most : least)) },
+    { name: "random", codes: fill(() => levels[rng.int(0, levels.length - 1)] as number) },
   ];
-  if (planes === 2) sets.push({ name: "all 0", codes: new Int8Array(length) });
-  return sets;
 }

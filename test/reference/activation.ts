@@ -17,20 +17,17 @@ export function prepareInt8(x: Float32Array): Int8Activation {
   return { q, scale: f32(amax / 127) };
 }
 
-/** Columns of one block, which shares a step, in a segment of `length` columns. */
-export function blockColumns(length: number): number {
-  const bytes = Math.ceil(length / 8);
+/** Columns of one block, which shares a step, in a row of `cols` columns. */
+export function blockColumns(cols: number): number {
+  const bytes = Math.ceil(cols / 8);
   return bytes < 64 ? 64 : bytes < 512 ? 128 : 256;
 }
 
-/** Columns of one segment, whose blocks are weighted by integers and summed exactly. */
+/** Columns of one segment of a group, whose blocks are weighted by integers and summed exactly. */
 export const segmentColumns = 32768;
 
 /** The largest weight of a block. */
 export const maxWeight = 2047;
-
-/** A segment below this is zero: its inverse step would leave the float32 range. */
-export const segmentFloor = 2 ** -100;
 
 /** The tables of one block of columns. */
 export interface Lut8Block {
@@ -38,7 +35,7 @@ export interface Lut8Block {
   start: number;
   /** Columns, padding included: a multiple of 8. */
   length: number;
-  /** What one unit of a table entry is worth, in units of the segment. */
+  /** What one unit of a table entry is worth, in units of the token. */
   weight: number;
   /** [length / 4][16]: the entry for the 4 columns of a nibble and a pattern of signs (bit set: plus, clear: minus). */
   entries: Int32Array;
@@ -47,11 +44,14 @@ export interface Lut8Block {
 export interface Lut8Segment {
   /** The group of columns whose weight scale applies. */
   group: number;
-  unit: number;
   blocks: Lut8Block[];
 }
 
 export interface Lut8Activation {
+  /** x times a power of two, padded with zeros to whole bytes of 8 columns. */
+  normal: Float32Array;
+  /** What an entry of weight 1 is worth. */
+  unit: number;
   segments: Lut8Segment[];
   /** Undoes the power of two that x was multiplied by. */
   inversePower: number;
@@ -95,43 +95,51 @@ function normalise(x: Float32Array): { normal: Float32Array; inversePower: numbe
   return { normal, inversePower: 2 ** (127 - biased) };
 }
 
-/** x as tables. `groupSize` is the weights': no segment crosses the end of a group. */
-export function prepareLut8(x: Float32Array, groupSize: number): Lut8Activation {
-  const { normal, inversePower } = normalise(x);
-  const segments: Lut8Segment[] = [];
-  for (let groupStart = 0, group = 0; groupStart < x.length; groupStart += groupSize, group++) {
-    const groupEnd = Math.min(groupStart + groupSize, x.length);
-    for (let start = groupStart; start < groupEnd; start += segmentColumns) {
-      segments.push(prepareSegment(normal, start, Math.min(start + segmentColumns, groupEnd), group));
-    }
-  }
-  return { segments, inversePower };
+interface Span {
+  group: number;
+  start: number;
+  length: number;
+  largest: number;
 }
 
-function prepareSegment(normal: Float32Array, start: number, end: number, group: number): Lut8Segment {
-  const spans: { start: number; length: number; largest: number }[] = [];
-  const size = blockColumns(end - start);
-  for (let at = start; at < end; at += size) {
-    const length = Math.ceil((Math.min(at + size, end) - at) / 8) * 8;
-    let largest = 0;
-    for (let k = 0; k < length; k += 8) largest = Math.max(largest, byteSum(normal, at + k));
-    spans.push({ start: at, length, largest });
+/** x as tables. `groupSize` is the weights': no block crosses the end of a group. */
+export function prepareLut8(x: Float32Array, groupSize: number): Lut8Activation {
+  const { normal, inversePower } = normalise(x);
+  const size = blockColumns(x.length);
+  const spans: Span[] = [];
+  for (let groupStart = 0, group = 0; groupStart < x.length; groupStart += groupSize, group++) {
+    const groupEnd = Math.min(groupStart + groupSize, x.length);
+    for (let start = groupStart; start < groupEnd; start += size) {
+      const length = Math.ceil((Math.min(start + size, groupEnd) - start) / 8) * 8;
+      let largest = 0;
+      for (let k = 0; k < length; k += 8) largest = Math.max(largest, byteSum(normal, start + k));
+      spans.push({ group, start, length, largest });
+    }
   }
   const largest = Math.max(...spans.map((span) => span.largest));
-  const zero = largest < segmentFloor;
   // Two nibbles make a byte; 126 and not 127, so that both entries may round away from zero and still sum to 127.
-  const unit = zero ? 0 : f32(f32(largest / 126) / maxWeight);
-  const blocks = spans.map((span) => {
-    const share = zero ? 0 : Math.ceil(f32(f32(span.largest * maxWeight) / largest));
-    const weight = Math.min(Math.max(share, 1), maxWeight);
-    const inverse = zero ? 0 : f32(256 / f32(weight * unit));
-    const entries = new Int32Array(span.length * 4);
-    for (let k = 0; k < span.length; k += 4) {
-      const q = [0, 1, 2, 3].map((i) => roundHalfEven(f32((normal[span.start + k + i] as number) * inverse)));
-      // The low nibble of a byte rounds halves up, the high one down, so that these errors cancel.
-      entries.set(nibbleEntries(q, k % 8 === 0 ? 128 : 127), k * 4);
-    }
-    return { start: span.start, length: span.length, weight, entries };
-  });
-  return { group, unit, blocks };
+  const unit = f32(f32(largest / 126) / maxWeight);
+  const segments: Lut8Segment[] = [];
+  for (const span of spans) {
+    const last = segments.at(-1);
+    const first = last?.blocks[0];
+    const block = makeBlock(normal, span, largest, unit);
+    if (last && first && last.group === span.group && span.start - first.start < segmentColumns)
+      last.blocks.push(block);
+    else segments.push({ group: span.group, blocks: [block] });
+  }
+  return { normal, unit, segments, inversePower };
+}
+
+function makeBlock(normal: Float32Array, { start, length, largest }: Span, most: number, unit: number): Lut8Block {
+  const share = most === 0 ? 0 : Math.ceil(f32(f32(largest * maxWeight) / most));
+  const weight = Math.min(Math.max(share, 1), maxWeight);
+  const inverse = most === 0 ? 0 : f32(256 / f32(weight * unit));
+  const entries = new Int32Array(length * 4);
+  for (let k = 0; k < length; k += 4) {
+    const q = [0, 1, 2, 3].map((i) => roundHalfEven(f32((normal[start + k + i] as number) * inverse)));
+    // The low nibble of a byte rounds halves up, the high one down, so that these errors cancel.
+    entries.set(nibbleEntries(q, k % 8 === 0 ? 128 : 127), k * 4);
+  }
+  return { start, length, weight, entries };
 }

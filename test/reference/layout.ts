@@ -10,9 +10,13 @@ export function padRows(rows: number): number {
   return Math.ceil(rows / rowUnit) * rowUnit;
 }
 
+/** The rows of 16 in the order in which their bytes of a lone plane follow each other. */
+export const laneRows: readonly number[] = [0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15];
+
 /**
- * The stored bytes: tiles of 64 rows, one after the other; within a tile [byte of 8 columns][row][plane].
- * Bit j of the byte of byte column b is the sign of column 8 b + j; padding rows and columns are clear.
+ * The stored bytes: tiles of 64 rows, one after the other; within a tile [byte of 8 columns][row][plane], where rows of
+ * a lone plane are in the order of laneRows. Bit j of the byte of byte column b is the sign of column 8 b + j; padding
+ * rows and columns are clear.
  */
 export function tileBytes(codes: Int8Array, rows: number, cols: number, planes: 1 | 2): Uint8Array {
   const padded = padRows(rows);
@@ -22,7 +26,8 @@ export function tileBytes(codes: Int8Array, rows: number, cols: number, planes: 
   for (let first = 0; first < padded; first += tileRows) {
     const height = Math.min(tileRows, padded - first);
     for (let byteCol = 0; byteCol < byteCols; byteCol++) {
-      for (let row = first; row < first + height; row++) {
+      for (let i = 0; i < height; i++) {
+        const row = first + (planes === 1 ? i - (i % 16) + (laneRows[i % 16] as number) : i);
         for (let plane = 0; plane < planes; plane++) {
           bytes[at++] = signByte(codes, rows, cols, planes, row, byteCol, plane);
         }
@@ -51,13 +56,19 @@ function signByte(
   return byte;
 }
 
-/** The stored scales: [groups][padded rows], so that a kernel loads those of neighbouring rows at once. */
+/** The stored scales: [tile][groups][rows of the tile], so that those of a tile are read in order. */
 export function tileScales(weights: Weights): Float32Array {
   const { rows, groups, scales } = weights;
   const padded = padRows(rows);
   const out = new Float32Array(groups * padded);
-  for (let g = 0; g < groups; g++) {
-    for (let r = 0; r < rows; r++) out[g * padded + r] = scales[r * groups + g] as number;
+  let at = 0;
+  for (let first = 0; first < padded; first += tileRows) {
+    for (let g = 0; g < groups; g++) {
+      for (let row = first; row < Math.min(first + tileRows, padded); row++) {
+        if (row < rows) out[at] = scales[row * groups + g] as number;
+        at++;
+      }
+    }
   }
   return out;
 }

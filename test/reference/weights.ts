@@ -1,18 +1,30 @@
-const f32 = Math.fround;
+export type Codes = Int8Array | Int16Array;
 
-/** W[r][k] = codes[r][k] * scales[r][floor(k / groupSize)]. */
-export interface Weights {
+/** One matrix of integers with a scale for each group of each row. */
+export interface Term<C extends Codes = Codes> {
+  /** [rows, cols] */
+  codes: C;
+  /** [rows, groups] */
+  scales: Float32Array;
+}
+
+/** W[r][k] = the sum over terms of codes[r][k] * scales[r][g], plus offsets[r][g], with g = floor(k / groupSize). */
+export interface Weights<C extends Codes = Int8Array> extends Term<C> {
   rows: number;
   cols: number;
   /** 1: codes are -1 and 1 (binary). 2: -1, 0 and 1 (ternary), stored as two planes of signs. */
   planes: 1 | 2;
-  /** [rows, cols] */
-  codes: Int8Array;
   /** Columns that share a scale; `cols` or more is one group. */
   groupSize: number;
   groups: number;
+  /** Terms after the first: the other planes of a sum of binary codes. */
+  more: Term[];
   /** [rows, groups] */
-  scales: Float32Array;
+  offsets?: Float32Array | undefined;
+}
+
+export function termsOf(weights: Weights<Codes>): Term[] {
+  return [weights, ...weights.more];
 }
 
 /** The scales of one matrix, of each row, or of each group of each row: their number says which. Gives [rows, groups]. */
@@ -25,44 +37,50 @@ export function expandScales(scales: ArrayLike<number>, rows: number, groups: nu
   });
 }
 
-export function makeWeights(parts: {
+export function makeWeights<C extends Codes>(parts: {
   rows: number;
   cols: number;
   planes: 1 | 2;
-  codes: Int8Array;
+  codes: C;
   scales: ArrayLike<number>;
   groupSize?: number | undefined;
-}): Weights {
+  more?: readonly { codes: Codes; scales: ArrayLike<number> }[];
+  offsets?: ArrayLike<number> | undefined;
+}): Weights<C> {
   const { rows, cols, planes, codes } = parts;
   const groupSize = parts.groupSize ?? cols;
   const groups = Math.ceil(cols / groupSize);
-  return { rows, cols, planes, codes, groupSize, groups, scales: expandScales(parts.scales, rows, groups) };
+  const expand = (values: ArrayLike<number>): Float32Array => expandScales(values, rows, groups);
+  const more = (parts.more ?? []).map((term) => ({ codes: term.codes, scales: expand(term.scales) }));
+  const offsets = parts.offsets && expand(parts.offsets);
+  return { rows, cols, planes, codes, groupSize, groups, scales: expand(parts.scales), more, offsets };
+}
+
+/** A weight in float64. */
+export function weightAt(weights: Weights<Codes>, row: number, column: number): number {
+  const { cols, groupSize, groups, offsets } = weights;
+  const group = row * groups + Math.floor(column / groupSize);
+  let sum = 0;
+  for (const { codes, scales } of termsOf(weights)) {
+    sum += (codes[row * cols + column] as number) * (scales[group] as number);
+  }
+  return sum + (offsets?.[group] ?? 0);
 }
 
 /** [rows, cols] float32: what the kernels multiply by. */
-export function dequantize(weights: Weights): Float32Array {
-  const { rows, cols, codes, groupSize, groups, scales } = weights;
-  const out = new Float32Array(rows * cols);
-  for (let r = 0; r < rows; r++) {
-    for (let k = 0; k < cols; k++) {
-      const scale = scales[r * groups + Math.floor(k / groupSize)] as number;
-      out[r * cols + k] = f32((codes[r * cols + k] as number) * scale);
-    }
-  }
-  return out;
+export function dequantize(weights: Weights<Codes>): Float32Array {
+  const { rows, cols } = weights;
+  return Float32Array.from({ length: rows * cols }, (_, i) => weightAt(weights, Math.floor(i / cols), i % cols));
 }
 
 /** y = W x in float64, x as it is: what every mode approximates. */
-export function gemvExact(weights: Weights, x: Float32Array): Float64Array {
-  const { rows, cols, codes, groupSize, groups, scales } = weights;
+export function gemvExact(weights: Weights<Codes>, x: Float32Array): Float64Array {
+  const { rows, cols } = weights;
   const y = new Float64Array(rows);
   for (let r = 0; r < rows; r++) {
-    for (let g = 0; g < groups; g++) {
-      let sum = 0;
-      const end = Math.min(cols, (g + 1) * groupSize);
-      for (let k = g * groupSize; k < end; k++) sum += (codes[r * cols + k] as number) * (x[k] as number);
-      y[r] = (y[r] as number) + sum * (scales[r * groups + g] as number);
-    }
+    let sum = 0;
+    for (let k = 0; k < cols; k++) sum += weightAt(weights, r, k) * (x[k] as number);
+    y[r] = sum;
   }
   return y;
 }
