@@ -14,12 +14,13 @@ export const help = `npm run bench -- [flags]
 Times every kernel of the registry, in both WebAssembly variants, on the layer shapes of bench/shapes, for 1, 4, 32 and
 128 tokens, beside scalar baselines and the read bandwidth of WebAssembly. bench/README.md explains every column.
 
-  --filter REGEX   only cases whose label matches, e.g. "binary lut8 relaxed 4096x4096 n=1 threads=1";
+  --filter REGEX   only cases whose label matches, e.g. "uniform4 g128 int8 relaxed 4096x4096 n=1 ";
                    the baselines of their shapes always run
-  --quick          about 2 minutes instead of about 15: only the shapes that have a "quick" entry, with its tokens and
-                   activations (1024x2048 and 4096x4096 with 1 and 32 tokens in full; 32768x8192 with 1 token, lut8
-                   and int8). A group has 9 to 31 rounds within 12 s instead of 5 to 41 within 20 s, and a measurement
-                   takes 1 ms instead of 2
+  --quick          a part, about 2 minutes for one family of formats: only the kernels that the library itself chooses,
+                   on the shapes that have a "quick" entry, with its tokens, activations and formats (4096x4096 with
+                   1 token, and with 32 without f32; binary and ternary also on 1024x2048 and 32768x8192). A group
+                   has 5 to 31 rounds within 12 s instead of 5 to 41 within 20 s, and a measurement takes 1 ms instead
+                   of 2
   --json FILE      also write the result as JSON
   --threads LIST   thread counts, separated by commas (default 1)
   --native FILE    an executable that prints name=number pairs in Gw/s when called as FILE ROWS COLS; it runs between

@@ -1,9 +1,8 @@
-import type { Activation, FormatName } from "../src/registry.ts";
+import type { Activation } from "../src/registry.ts";
 import type { Case } from "./cases.ts";
-import type { BenchFormat } from "./formats.ts";
+import { type BenchFormat, type BenchWeights, randomBytes, randomScales } from "./formats/format.ts";
 import { type Layer, Reference } from "./layer.ts";
 import { type Run, sink } from "./measure.ts";
-import type { Shape } from "./shapes.ts";
 import type { YardstickModule } from "./wasm.ts";
 
 /**
@@ -18,23 +17,21 @@ const MAX_WEIGHTS = 2 ** 20;
 const TILE_ROWS = 64;
 const ROW_STEP = 16;
 
-/** The first rows of a layer in one format, decoded. */
+/** The first rows of a layer. */
 interface Part {
   /** Of these rows only. */
   readonly layer: Layer;
   readonly wholeRows: number;
-  /** [rows, cols] */
-  readonly weights: Int8Array;
+  readonly rows: readonly Float64Array[];
   readonly reference: Reference;
 }
 
-function firstRows(layer: Layer, format: BenchFormat, codes: Uint8Array): Part {
+function firstRows(layer: Layer, weights: Pick<BenchWeights, "decodeRow">): Part {
   const { rows: wholeRows, cols } = layer.shape;
-  const rows = Math.min(wholeRows, Math.max(TILE_ROWS, Math.floor(MAX_WEIGHTS / cols)));
-  const weights = new Int8Array(rows * cols);
-  for (let row = 0; row < rows; row++) weights.set(format.decodeRow(codes, row, cols), row * cols);
-  const cut: Layer = { ...layer, shape: { ...layer.shape, rows } };
-  return { layer: cut, wholeRows, weights, reference: new Reference(cut, format, codes) };
+  const count = Math.min(wholeRows, Math.max(TILE_ROWS, Math.floor(MAX_WEIGHTS / cols)));
+  const rows = Array.from({ length: count }, (_, row) => weights.decodeRow(row));
+  const cut: Layer = { ...layer, shape: { ...layer.shape, rows: count } };
+  return { layer: cut, wholeRows, rows, reference: new Reference(cut, weights) };
 }
 
 /** Symmetric int8 with the largest magnitude at 127; padded with zeros to a multiple of 8. */
@@ -45,69 +42,87 @@ function quantize(x: Float32Array): { q: Int8Array; scale: number } {
   return { q, scale };
 }
 
-/** Plain JavaScript, without the library: `format` and `codes` only lend the numbers. */
-export function javascriptBaselines(layer: Layer, format: BenchFormat, codes: Uint8Array): Case[] {
-  const part = firstRows(layer, format, codes);
-  const { rows, cols } = part.layer.shape;
-  const { weights } = part;
+/**
+ * Scalar loops over weights of a byte or a float, for all formats alike: what they cost does not depend on the values.
+ * One scale a row, which favours them over formats with groups.
+ */
+export function plainBaselines(module: YardstickModule, layer: Layer): Case[] {
+  const { cols } = layer.shape;
+  const scales = randomScales(layer.shape.rows, 3);
+  const codes = randomBytes(Math.max(MAX_WEIGHTS, TILE_ROWS * cols), 1);
+  const decodeRow = (row: number): Float64Array =>
+    Float64Array.from(codes.subarray(row * cols, (row + 1) * cols), (code) => (code - 128) * (scales[row] as number));
+  const part = firstRows(layer, { decodeRow });
+  const rows = part.rows.length;
   const x = layer.x.slice(0, cols);
   const y = new Float32Array(rows);
 
-  const floats = new Float32Array(weights.length);
-  for (let i = 0; i < floats.length; i++) {
-    floats[i] = (weights[i] as number) * (layer.scales[Math.floor(i / cols)] as number);
-  }
+  const floats = new Float32Array(rows * cols);
+  for (const [row, line] of part.rows.entries()) floats.set(line, row * cols);
   const f32 = (): void => {
     gemvF32(floats, x, y);
     sink.total += y[0] as number;
   };
 
   const { q, scale } = quantize(x);
+  const weights = Int8Array.from(codes.subarray(0, rows * cols), (code) => code - 128);
   const int8 = (): void => {
     gemvInt8(weights, q, y, cols);
-    for (let row = 0; row < rows; row++) y[row] = (y[row] as number) * scale * (layer.scales[row] as number);
+    for (let row = 0; row < rows; row++) y[row] = (y[row] as number) * scale * (scales[row] as number);
     sink.total += y[0] as number;
+  };
+
+  const wasm = module.codes({
+    codes: codes.subarray(0, rows * cols),
+    zero: 128,
+    x: q.subarray(0, cols),
+    xScale: scale,
+    scales: scales.subarray(0, rows),
+  });
+  const wasmCodes = (): void => {
+    wasm.run();
+    sink.total += 1;
   };
 
   const y0 = (): Float32Array => y;
   return [
     scalar(part, { kernel: "scalar_js_f32", format: null, activation: "f32", variant: "js", bits: 32 }, f32, y0),
     scalar(part, { kernel: "scalar_js_int8", format: null, activation: "int8", variant: "js", bits: 8 }, int8, y0),
+    scalar(
+      part,
+      { kernel: "scalar_wasm_codes", format: null, activation: "int8", variant: "wasm", bits: 8 },
+      wasmCodes,
+      wasm.y,
+    ),
   ];
 }
 
-/** Scalar AssemblyScript on the packed layout. */
+/** Scalar AssemblyScript on the packed planes of formats that consist of them. */
 export function packedBaseline(
   module: YardstickModule,
   layer: Layer,
-  name: FormatName,
   format: BenchFormat,
-  codes: Uint8Array,
-): Case {
-  const part = firstRows(layer, format, codes);
+  weights: BenchWeights,
+): Case | undefined {
+  if (!weights.planes) return undefined;
+  const { count: planes } = weights.planes;
+  const part = firstRows(layer, weights);
   const { rows: partRows, cols } = part.layer.shape;
   const { q, scale } = quantize(layer.x.subarray(0, cols));
   const rows = Math.ceil(partRows / ROW_STEP) * ROW_STEP;
   const scales = new Float32Array(rows);
-  scales.set(layer.scales.subarray(0, partRows));
-  const { planes } = format;
-  const gemv = module.gemv({ tiles: packTiles(part, format, rows), planes, x: q, xScale: scale, scales, rows });
+  scales.set(weights.planes.scales.subarray(0, partRows));
+  const gemv = module.gemv({ tiles: packTiles(part, planes, rows), planes, x: q, xScale: scale, scales, rows });
   const run = (): void => {
     gemv.run();
     sink.total += 1;
   };
   const kernel = "scalar_wasm_packed";
-  return scalar(part, { kernel, format: name, activation: "int8", variant: "wasm", bits: planes }, run, gemv.y);
-}
-
-/** Bytes of a layer in the library's packed form: bit planes and a float32 scale a row. */
-export function packedBytes({ rows, cols }: Shape, planes: number): number {
-  const paddedRows = Math.ceil(rows / ROW_STEP) * ROW_STEP;
-  return paddedRows * (Math.ceil(cols / 8) * planes + 4);
+  return scalar(part, { kernel, format: format.label, activation: "int8", variant: "wasm", bits: planes }, run, gemv.y);
 }
 
 /** Reading as many bytes as a format's packed layer has. */
-export function readBaseline(module: YardstickModule, name: FormatName, bytes: number): Case {
+export function readBaseline(module: YardstickModule, format: string, bytes: number): Case {
   const read = module.read(bytes);
   const run = (): void => {
     sink.total += read();
@@ -115,7 +130,7 @@ export function readBaseline(module: YardstickModule, name: FormatName, bytes: n
   return {
     role: "read",
     kernel: "wasm_read",
-    format: name,
+    format,
     activation: null,
     variant: "simd",
     threads: 1,
@@ -128,7 +143,7 @@ export function readBaseline(module: YardstickModule, name: FormatName, bytes: n
 
 interface Scalar {
   readonly kernel: string;
-  readonly format: FormatName | null;
+  readonly format: string | null;
   readonly activation: Activation;
   readonly variant: string;
   /** Of one weight in this baseline's form. */
@@ -154,19 +169,20 @@ function scalar(part: Part, { bits, ...names }: Scalar, run: Run, y: () => Array
 }
 
 /** The rows of `part` on the packed layout, `rows` of them with the padding. */
-function packTiles(part: Part, format: BenchFormat, rows: number): Uint8Array {
-  const { rows: partRows, cols } = part.layer.shape;
-  const { planes } = format;
+function packTiles(part: Part, planes: 1 | 2, rows: number): Uint8Array {
+  const { cols } = part.layer.shape;
   const byteCols = Math.ceil(cols / 8);
   const tiles = new Uint8Array(rows * byteCols * planes);
-  for (let row = 0; row < partRows; row++) {
+  for (const [row, weights] of part.rows.entries()) {
     const first = Math.floor(row / TILE_ROWS) * TILE_ROWS;
     const height = Math.min(TILE_ROWS, rows - first);
     for (let c = 0; c < cols; c++) {
-      const weight = part.weights[row * cols + c] as number;
+      const weight = weights[c] as number;
       const byte = (first * byteCols + (c >> 3) * height + row - first) * planes;
+      // The last plane has the columns with w > 0, and one before it those with w >= 0.
       for (let plane = 0; plane < planes; plane++) {
-        tiles[byte + plane] = (tiles[byte + plane] as number) | (format.signBit(weight, plane) << (c & 7));
+        const bit = plane === planes - 1 ? weight > 0 : weight >= 0;
+        tiles[byte + plane] = (tiles[byte + plane] as number) | (Number(bit) << (c & 7));
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { Lowbit, Matrix } from "lowbit";
-import { type Activation, candidates, type FormatName, type Kernel, kernels, type Variant } from "../src/registry.ts";
-import { formats } from "./formats.ts";
+import { type Activation, candidates, type Kernel, kernels, type Variant } from "../src/registry.ts";
+import type { BenchFormat, BenchWeights } from "./formats/format.ts";
+import { benchFormats } from "./formats/index.ts";
 import { CHECK_TOKENS, type Layer, Reference } from "./layer.ts";
 import { type Run, sink } from "./measure.ts";
 import type { Shape } from "./shapes.ts";
@@ -9,7 +10,8 @@ import type { Shape } from "./shapes.ts";
 export interface Case {
   readonly role: "kernel" | "scalar" | "read";
   readonly kernel: string;
-  readonly format: FormatName | null;
+  /** The label of the bench format; null: not in any of them. */
+  readonly format: string | null;
   readonly activation: Activation | null;
   readonly variant: string;
   readonly threads: number;
@@ -19,6 +21,8 @@ export interface Case {
   scale(n: number): number;
   readonly run: Run;
   readonly nmse: number | null;
+  /** BenchFormat.rounded */
+  readonly rounded?: boolean;
 }
 
 /** The library loaded with one variant and thread count. */
@@ -28,17 +32,22 @@ export interface Loaded {
   readonly threads: number;
 }
 
-/** A row of the registry on one loaded library. */
+/** A row of the registry on one loaded library, with one kind of weights. */
 export interface Job {
   readonly kernel: Kernel;
+  readonly format: BenchFormat;
   readonly loaded: Loaded;
 }
 
 export function makeJobs(loaded: readonly Loaded[]): Job[] {
-  return kernels.flatMap((kernel) =>
-    loaded
-      .filter(({ variant }) => candidates(kernel.op, kernel.format, kernel.activation, variant).includes(kernel))
-      .map((one) => ({ kernel, loaded: one })),
+  return benchFormats.flatMap((format) =>
+    kernels
+      .filter((kernel) => kernel.format === format.format)
+      .flatMap((kernel) =>
+        loaded
+          .filter(({ variant }) => candidates(kernel.op, kernel.format, kernel.activation, variant).includes(kernel))
+          .map((one) => ({ kernel, format, loaded: one })),
+      ),
   );
 }
 
@@ -47,18 +56,36 @@ export function takes({ kernel }: Job, n: number): boolean {
   return kernel.op === "gemv" || n > 1;
 }
 
+/** Whether the library would take this kernel for n tokens, on this machine and without being asked to. */
+export function isChosen({ kernel, loaded }: Job, n: number): boolean {
+  const chosen = (op: Kernel["op"]): Kernel | undefined => {
+    const rows = candidates(op, kernel.format, kernel.activation, loaded.variant);
+    return rows.find(({ dot }) => dot === loaded.lb.features.dot) ?? rows[0];
+  };
+  const gemm = chosen("gemm");
+  return kernel === (gemm && n >= (gemm.fromTokens as number) ? gemm : chosen("gemv"));
+}
+
 /** What --filter is matched against. */
-export function label({ kernel, loaded }: Job, { rows, cols }: Shape, n: number): string {
-  const { format, activation, name } = kernel;
-  return `${format} ${activation} ${loaded.variant} ${rows}x${cols} n=${n} threads=${loaded.threads} ${name}`;
+export function label({ kernel, format, loaded }: Job, { rows, cols }: Shape, n: number): string {
+  const { activation, name } = kernel;
+  return `${format.label} ${activation} ${loaded.variant} ${rows}x${cols} n=${n} threads=${loaded.threads} ${name}`;
+}
+
+interface Made {
+  readonly lb: Lowbit;
+  readonly format: BenchFormat;
+  /** The kernel that was asked for. */
+  readonly forced: string | undefined;
+  readonly matrix: Matrix;
 }
 
 /** The packed matrices of one layer, made when a job first needs them. */
 export class Matrices {
   readonly #layer: Layer;
-  readonly #made: { readonly lb: Lowbit; readonly matrix: Matrix }[] = [];
-  readonly #codes = new Map<FormatName, Uint8Array>();
-  readonly #references = new Map<FormatName, Reference>();
+  readonly #made: Made[] = [];
+  readonly #weights = new Map<BenchFormat, BenchWeights>();
+  readonly #references = new Map<BenchFormat, Reference>();
   readonly #out: Float32Array;
 
   constructor(layer: Layer, maxTokens: number) {
@@ -66,15 +93,14 @@ export class Matrices {
     this.#out = new Float32Array(layer.shape.rows * maxTokens);
   }
 
-  codes(format: FormatName): Uint8Array {
+  weights(format: BenchFormat): BenchWeights {
     const { rows, cols } = this.#layer.shape;
-    return getOrMake(this.#codes, format, () => formats[format].randomCodes(rows, cols));
+    return getOrMake(this.#weights, format, () => format.make(rows, cols));
   }
 
   /** The job on the first n tokens, its answer compared with the reference. */
   makeCase(job: Job, n: number): Case {
-    const { kernel, loaded } = job;
-    const { format, activation } = kernel;
+    const { kernel, format, loaded } = job;
     const { rows, cols } = this.#layer.shape;
     const matrix = this.#matrix(job, n);
     const y = this.#out.subarray(0, n * rows);
@@ -88,11 +114,7 @@ export class Matrices {
       compute(x);
       sink.total += y[0] as number;
     };
-    const reference = getOrMake(
-      this.#references,
-      format,
-      () => new Reference(this.#layer, formats[format], this.codes(format)),
-    );
+    const reference = getOrMake(this.#references, format, () => new Reference(this.#layer, this.weights(format)));
     const nmse = reference.nmse(n, CHECK_TOKENS, (first) => {
       y.fill(Number.NaN);
       compute(tokens(first));
@@ -101,14 +123,15 @@ export class Matrices {
     return {
       role: "kernel",
       kernel: kernel.name,
-      format,
-      activation,
+      format: format.label,
+      activation: kernel.activation,
       variant: loaded.variant,
       threads: loaded.threads,
       bytes: matrix.byteLength,
       scale: () => 1,
       run,
       nmse,
+      rounded: format.rounded ?? false,
     };
   }
 
@@ -116,18 +139,23 @@ export class Matrices {
     for (const { matrix } of this.#made) matrix.dispose();
   }
 
-  /** A matrix that runs the job's kernel. Jobs share it where they can: the weights are the largest thing here. */
-  #matrix({ kernel, loaded: { lb } }: Job, n: number): Matrix {
-    const { format, activation, name } = kernel;
-    const runs = (matrix: Matrix): boolean => name === (n === 1 ? matrix.kernel : matrix.gemmKernel);
-    const shared = this.#made.find((made) => made.lb === lb && made.matrix.format === format && runs(made.matrix));
+  /** A matrix that runs the job's kernel. Jobs share it where they can: packing takes longer than all else here. */
+  #matrix(job: Job, n: number): Matrix {
+    const { kernel, format, loaded } = job;
+    const { lb } = loaded;
+    const { op, activation, name } = kernel;
+    const chosen = isChosen(job, n);
+    const shared = this.#made.find(({ matrix, forced, ...made }) => {
+      if (made.lb !== lb || made.format !== format || matrix.activation !== activation) return false;
+      return n === 1 ? name === matrix.kernel : forced === name || (forced === undefined && chosen);
+    });
     if (shared) return shared.matrix;
-    const { shape, scales } = this.#layer;
-    const { rows, cols } = shape;
-    const codes = this.codes(format);
-    const matrix = formats[format].pack(lb, { rows, cols, codes, scales, activation, kernel: name });
-    this.#made.push({ lb, matrix });
-    if (!runs(matrix)) throw new Error(`the kernel was forced, but gemv: ${matrix.kernel}, gemm: ${matrix.gemmKernel}`);
+    // What the library chooses for one token and for many is in one matrix.
+    const forced = chosen ? undefined : name;
+    const matrix = this.weights(format).pack(lb, { activation, kernel: forced });
+    this.#made.push({ lb, format, forced, matrix });
+    const runs = op === "gemm" ? matrix.gemmKernel : matrix.kernel;
+    if (runs !== name) throw new Error(`expected ${name}, but the matrix runs ${runs}`);
     return matrix;
   }
 }

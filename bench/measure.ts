@@ -9,14 +9,16 @@ export const sink = { total: 0 };
 export interface Budget {
   /** Milliseconds that one measurement should take; the best of up to nine counts for a round. */
   readonly slice: number;
+  /** Milliseconds after which a case counts as warm, even if it has had fewer than 10 calls. */
+  readonly warm: number;
   readonly minRounds: number;
   readonly maxRounds: number;
   /** After these seconds no round beyond `minRounds` starts. */
   readonly seconds: number;
 }
 
-export const fullBudget: Budget = { slice: 2, minRounds: 5, maxRounds: 41, seconds: 20 };
-export const quickBudget: Budget = { slice: 1, minRounds: 9, maxRounds: 31, seconds: 12 };
+export const fullBudget: Budget = { slice: 2, warm: 1000, minRounds: 5, maxRounds: 41, seconds: 20 };
+export const quickBudget: Budget = { slice: 1, warm: 200, minRounds: 5, maxRounds: 31, seconds: 12 };
 
 /**
  * Measures all cases of a group in turn, in many short rounds, each in a new order, so that a machine which slows down
@@ -25,7 +27,7 @@ export const quickBudget: Budget = { slice: 1, minRounds: 9, maxRounds: 31, seco
  */
 export function interleave(runs: readonly Run[], budget: Budget, betweenRounds: () => void): number[] {
   const cases = runs.map((run) => {
-    const time = warm(run);
+    const time = warm(run, budget.warm);
     return {
       run,
       calls: Math.max(1, Math.round(budget.slice / time)),
@@ -50,13 +52,13 @@ export function interleave(runs: readonly Run[], budget: Budget, betweenRounds: 
 
 /**
  * V8 starts a WebAssembly function in its baseline compiler and swaps in optimised code after some calls: 10 calls and
- * 30 ms, but not more than a second of calls that are long. Returns the fastest call in milliseconds.
+ * 30 ms, but not more than `most` ms of calls that are long. Returns the fastest call in milliseconds.
  */
-function warm(run: Run): number {
+function warm(run: Run, most: number): number {
   const start = performance.now();
   let fastest = Infinity;
   let elapsed = 0;
-  for (let calls = 0; calls < 2 || (calls < 10 && elapsed < 1000) || elapsed < 30; calls++) {
+  for (let calls = 0; calls < 2 || (calls < 10 && elapsed < most) || elapsed < 30; calls++) {
     const before = performance.now();
     run();
     const after = performance.now();

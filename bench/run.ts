@@ -1,17 +1,22 @@
 import { init, UnsupportedRuntimeError } from "lowbit";
-import type { FormatName, Variant } from "../src/registry.ts";
+import type { Variant } from "../src/registry.ts";
 import { help, type Options, parse } from "./args.ts";
-import { javascriptBaselines, packedBaseline, packedBytes, readBaseline } from "./baselines.ts";
-import { type Case, type Job, type Loaded, label, Matrices, makeJobs, takes } from "./cases.ts";
-import { formats } from "./formats.ts";
-import { complaint, type Layer, makeLayer } from "./layer.ts";
+import { packedBaseline, plainBaselines, readBaseline } from "./baselines.ts";
+import { type Case, isChosen, type Job, type Loaded, label, Matrices, makeJobs, takes } from "./cases.ts";
+import { complaint, makeLayer } from "./layer.ts";
 import { fullBudget, interleave, quickBudget } from "./measure.ts";
 import { Native } from "./native.ts";
 import { describeMachine, describeRuntime, formatTable, type Row, toRows, writeJson } from "./report.ts";
-import { hasActivation, loadShapes, type Shape, tokensOf } from "./shapes.ts";
+import { inQuick, loadShapes, type Shape, tokensOf } from "./shapes.ts";
 import { YardstickModule } from "./wasm.ts";
 
 const VARIANTS: readonly Variant[] = ["simd", "relaxed"];
+
+/**
+ * Formats are measured together while their weights, each once, number at most this many: every job may hold a packed
+ * matrix, and a memory ends at 4 GiB.
+ */
+const MAX_WEIGHTS = 2 ** 28;
 
 /** Returns the exit code. */
 async function main(options: Options): Promise<number> {
@@ -73,7 +78,9 @@ class Bench {
         n,
         jobs: jobs.filter(
           (job) =>
-            takes(job, n) && hasActivation(shape, quick, job.kernel.activation) && filter.test(label(job, shape, n)),
+            takes(job, n) &&
+            (!quick || (inQuick(shape, n, job.format.label, job.kernel.activation) && isChosen(job, n))) &&
+            filter.test(label(job, shape, n)),
         ),
       }))
       .filter((group) => group.jobs.length > 0);
@@ -82,33 +89,53 @@ class Bench {
 
     const maxTokens = Math.max(...groups.map((group) => group.n));
     const layer = makeLayer(shape, maxTokens);
-    const matrices = new Matrices(layer, maxTokens);
-    const used = new Set(groups.flatMap((group) => group.jobs.map((job) => job.kernel.format)));
-    const baselines = this.#right(this.#baselines(layer, matrices, [...used]), shape, 1);
-    for (const { n, jobs } of groups) this.#runGroup(shape, n, jobs, matrices, baselines);
-    matrices.dispose();
+    const formats = [...new Set(groups.flatMap((group) => group.jobs.map((job) => job.format)))];
+    this.#module.reset();
+    const plain = this.#right(plainBaselines(this.#module, layer), shape, 1);
+    const { top } = this.#module;
+    const together = Math.max(1, Math.floor(MAX_WEIGHTS / (shape.rows * shape.cols)));
+    for (let i = 0; i < formats.length; i += together) {
+      const some = formats.slice(i, i + together);
+      const matrices = new Matrices(layer, maxTokens);
+      this.#module.reset(top);
+      const packed = some.map((format) => packedBaseline(this.#module, layer, format, matrices.weights(format)));
+      const baselines = [
+        ...plain,
+        ...this.#right(
+          packed.filter((one) => one !== undefined),
+          shape,
+          1,
+        ),
+      ];
+      const reads = new Map<string, Case>();
+      for (const group of groups) {
+        const jobs = group.jobs.filter((job) => some.includes(job.format));
+        if (jobs.length > 0) this.#runGroup(shape, group.n, jobs, matrices, baselines, reads);
+      }
+      matrices.dispose();
+    }
   }
 
-  #baselines(layer: Layer, matrices: Matrices, used: readonly FormatName[]): Case[] {
-    const module = this.#module;
-    module.reset();
-    const [first] = used;
-    const javascript = first === undefined ? [] : javascriptBaselines(layer, formats[first], matrices.codes(first));
-    const packed = used.map((name) => packedBaseline(module, layer, name, formats[name], matrices.codes(name)));
-    const reads = used.map((name) => readBaseline(module, name, packedBytes(layer.shape, formats[name].planes)));
-    return [...javascript, ...packed, ...reads];
-  }
-
-  #runGroup(shape: Shape, n: number, jobs: readonly Job[], matrices: Matrices, baselines: readonly Case[]): void {
+  #runGroup(
+    shape: Shape,
+    n: number,
+    jobs: readonly Job[],
+    matrices: Matrices,
+    baselines: readonly Case[],
+    reads: Map<string, Case>,
+  ): void {
     const made: Case[] = [];
     for (const job of jobs) {
       try {
-        made.push(matrices.makeCase(job, n));
+        const one = matrices.makeCase(job, n);
+        made.push(one);
+        const { label } = job.format;
+        if (!reads.has(label)) reads.set(label, readBaseline(this.#module, label, one.bytes));
       } catch (error) {
         this.#fail(label(job, shape, n), messageOf(error));
       }
     }
-    const cases = [...this.#right(made, shape, n), ...baselines];
+    const cases = [...this.#right(made, shape, n), ...baselines, ...reads.values()];
     const { native: file, quick } = this.#options;
     const native = file === undefined ? undefined : new Native(file, shape);
     const times = interleave(
@@ -125,8 +152,12 @@ class Bench {
   #right(cases: readonly Case[], { rows, cols }: Shape, n: number): Case[] {
     return cases.filter((one) => {
       if (one.nmse === null || one.activation === null) return true;
-      const wrong = complaint(one.nmse, one.activation);
-      if (wrong) this.#fail(`${one.kernel} ${one.variant} ${rows}x${cols} n=${n} threads=${one.threads}`, wrong);
+      const wrong = complaint(one.nmse, one.activation, one.rounded ?? false);
+      if (wrong)
+        this.#fail(
+          `${one.format ?? ""} ${one.kernel} ${one.variant} ${rows}x${cols} n=${n} threads=${one.threads}`,
+          wrong,
+        );
       return !wrong;
     });
   }

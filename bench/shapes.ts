@@ -6,7 +6,12 @@ export interface Shape {
   readonly where: string;
   readonly rows: number;
   readonly cols: number;
-  readonly quick?: { readonly tokens: readonly number[]; readonly activations: readonly string[] };
+  readonly quick?: {
+    /** By number of tokens. */
+    readonly activations: Readonly<Record<string, readonly string[]>>;
+    /** Labels of formats; all of them without it. */
+    readonly formats?: readonly string[];
+  };
 }
 
 const ALL_TOKENS = [1, 4, 32, 128];
@@ -21,10 +26,12 @@ export function loadShapes(quick: boolean): Shape[] {
     .sort((a, b) => a.rows * a.cols - b.rows * b.cols);
 }
 
-export function tokensOf(shape: Shape, quick: boolean): readonly number[] {
-  return quick && shape.quick ? shape.quick.tokens : ALL_TOKENS;
+export function tokensOf({ quick }: Shape, isQuick: boolean): readonly number[] {
+  return isQuick && quick ? Object.keys(quick.activations).map(Number) : ALL_TOKENS;
 }
 
-export function hasActivation(shape: Shape, quick: boolean, activation: string): boolean {
-  return !quick || shape.quick === undefined || shape.quick.activations.includes(activation);
+/** Whether a quick run measures it. */
+export function inQuick({ quick }: Shape, n: number, format: string, activation: string): boolean {
+  if (!quick) return false;
+  return (quick.activations[n]?.includes(activation) ?? false) && (quick.formats?.includes(format) ?? true);
 }

@@ -3,11 +3,29 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
-type Gemv = (w: number, x: number, scales: number, xScale: number, y: number, rows: number, byteCols: number) => void;
+type PackedGemv = (
+  w: number,
+  x: number,
+  scales: number,
+  xScale: number,
+  y: number,
+  rows: number,
+  byteCols: number,
+) => void;
 
 interface Exports {
-  readonly binary: Gemv;
-  readonly ternary: Gemv;
+  readonly binary: PackedGemv;
+  readonly ternary: PackedGemv;
+  readonly codes: (
+    w: number,
+    zero: number,
+    x: number,
+    scales: number,
+    xScale: number,
+    y: number,
+    rows: number,
+    cols: number,
+  ) => void;
   readonly read: (ptr: number, bytes: number) => number;
 }
 
@@ -22,6 +40,23 @@ export interface GemvInput {
   readonly scales: Float32Array;
   /** A multiple of 16. */
   readonly rows: number;
+}
+
+export interface CodesInput {
+  /** [rows, cols] */
+  readonly codes: Uint8Array;
+  readonly zero: number;
+  /** [cols], int8. */
+  readonly x: Int8Array;
+  readonly xScale: number;
+  /** [rows] */
+  readonly scales: Float32Array;
+}
+
+/** Call `run`, then read `y`, a view that only lives until the next call on the module that allocates. */
+export interface Gemv {
+  readonly run: () => void;
+  readonly y: () => Float32Array;
 }
 
 const READ_STEP = 128;
@@ -51,13 +86,18 @@ export class YardstickModule {
     return new YardstickModule(memory, instance.exports as unknown as Exports);
   }
 
-  /** Gives back the memory of everything made before. */
-  reset(): void {
-    this.#top = 0;
+  /** Where what is made next will be. */
+  get top(): number {
+    return this.#top;
   }
 
-  /** One scalar GEMV: call `run`, then read `y`, a view that only lives until the next call of `gemv` or `read`. */
-  gemv(input: GemvInput): { run: () => void; y: () => Float32Array } {
+  /** Gives back the memory of everything made since `top` was this. */
+  reset(top = 0): void {
+    this.#top = top;
+  }
+
+  /** One scalar GEMV on packed planes. */
+  gemv(input: GemvInput): Gemv {
     const { planes, xScale, rows } = input;
     const w = this.#store(input.tiles);
     const x = this.#store(input.x);
@@ -67,6 +107,19 @@ export class YardstickModule {
     const byteCols = input.x.length / 8;
     return {
       run: () => kernel(w, x, scales, xScale, y, rows, byteCols),
+      y: () => new Float32Array(this.#memory.buffer, y, rows),
+    };
+  }
+
+  /** One scalar GEMV on a byte a weight. */
+  codes({ codes, zero, x, xScale, scales }: CodesInput): Gemv {
+    const [rows, cols] = [scales.length, x.length];
+    const w = this.#store(codes);
+    const q = this.#store(x);
+    const s = this.#store(scales);
+    const y = this.#allocate(rows * 4);
+    return {
+      run: () => this.#exports.codes(w, zero, q, s, xScale, y, rows, cols),
       y: () => new Float32Array(this.#memory.buffer, y, rows),
     };
   }

@@ -1,9 +1,10 @@
-// Scalar yardsticks on the library's packed tile layout, and a read loop for the memory bandwidth that WebAssembly sees.
+// Scalar yardsticks, on the library's packed tiles of sign planes and on a byte a weight, and a read loop for the memory
+// bandwidth that WebAssembly sees.
 //
-// Layout: rows are padded to a multiple of 16 and cut into tiles of 64 (the last may be lower); inside a tile
+// Layout of tiles: rows are padded to a multiple of 16 and cut into tiles of 64 (the last may be lower); inside a tile
 // [byteCol][row in tile][plane], one byte each; bit j of a byte is the sign bit of column 8 * byteCol + j.
 //
-// x is int8, padded with zeros to 8 * byteCols. y holds the int32 sums first and float32 results in the end.
+// There x is padded with zeros to 8 * byteCols. x is int8. y holds the int32 sums first and float32 results in the end.
 // Bound of a sum: 2 planes * 127 * cols, so cols up to 8 million.
 
 const TILE_ROWS: i32 = 64;
@@ -76,6 +77,28 @@ export function binary(w: usize, x: usize, scales: usize, xScale: f32, y: usize,
 
 export function ternary(w: usize, x: usize, scales: usize, xScale: f32, y: usize, rows: i32, byteCols: i32): void {
   gemv(2, w, x, scales, xScale, y, rows, byteCols);
+}
+
+/**
+ * y[r] = scales[r] * xScale * sum_c (codes[r, c] - zero) * x[c], codes [rows, cols] of a byte each, x [cols] int8.
+ * Bound of a sum: 255 * 127 * cols, so cols up to 66 thousand. Four sums, so that additions do not wait for each other.
+ */
+export function codes(w: usize, zero: i32, x: usize, scales: usize, xScale: f32, y: usize, rows: i32, cols: i32): void {
+  const blocks = x + <usize>(cols & ~3), end = x + <usize>cols;
+  let xSum = 0;
+  for (let p = x; p < end; p++) xSum += load<i8>(p);
+  for (let row = 0; row < rows; row++) {
+    let a = 0, b = 0, c = 0, d = 0, p = x;
+    for (; p < blocks; p += 4, w += 4) {
+      a += <i32>load<u8>(w) * <i32>load<i8>(p);
+      b += <i32>load<u8>(w, 1) * <i32>load<i8>(p, 1);
+      c += <i32>load<u8>(w, 2) * <i32>load<i8>(p, 2);
+      d += <i32>load<u8>(w, 3) * <i32>load<i8>(p, 3);
+    }
+    for (; p < end; p++, w++) a += <i32>load<u8>(w) * <i32>load<i8>(p);
+    const at = <usize>row << 2;
+    store<f32>(y + at, load<f32>(scales + at) * xScale * <f32>(a + b + c + d - zero * xSum));
+  }
 }
 
 /**

@@ -1,0 +1,39 @@
+import type { FormatName } from "../../src/registry.ts";
+import { bitplaneFormat } from "./bitplane.ts";
+import { withBranch } from "./branches.ts";
+import { codebookFormat } from "./codebook.ts";
+import type { BenchFormat } from "./format.ts";
+import { bcqFormat, binaryFormat, ternaryFormat } from "./planes.ts";
+import { uniformFormat } from "./uniform.ts";
+
+/** What is measured of each format of the registry. One that is new there does not compile without an entry here. */
+const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
+  binary: [binaryFormat],
+  ternary: [ternaryFormat],
+  bcq: [bcqFormat(2), bcqFormat(3), bcqFormat(3, 128), bcqFormat(4, 128, "offset")],
+  uniform2: [uniformFormat(2), uniformFormat(2, 128)],
+  uniform3: [uniformFormat(3), uniformFormat(3, 128)],
+  uniform4: [
+    uniformFormat(4),
+    uniformFormat(4, 128),
+    uniformFormat(4, 128, "zeros"),
+    withBranch(uniformFormat(4, 128), "rank16"),
+    withBranch(uniformFormat(4, 128), "sparse"),
+  ],
+  uniform5: [uniformFormat(5), uniformFormat(5, 128)],
+  uniform6: [uniformFormat(6), uniformFormat(6, 128)],
+  uniform8: [uniformFormat(8), uniformFormat(8, 128)],
+  // Groups of MXFP4 and of bitsandbytes.
+  codebook2: [codebookFormat(2, "exact", 32)],
+  codebook3: [codebookFormat(3, "exact", 32)],
+  codebook4: [codebookFormat(4, "exact", 32)],
+  codebook2_i16: [codebookFormat(2, "nf", 64)],
+  codebook3_i16: [codebookFormat(3, "nf", 64)],
+  codebook4_i16: [codebookFormat(4, "nf", 64)],
+  codebook2_rows: [codebookFormat(2, "rows")],
+  codebook3_rows: [codebookFormat(3, "rows")],
+  codebook4_rows: [codebookFormat(4, "rows")],
+  bitplane: [bitplaneFormat(1, 1), bitplaneFormat(2, 4)],
+};
+
+export const benchFormats: readonly BenchFormat[] = Object.values(table).flat();
