@@ -1,53 +1,25 @@
-/** Generates text with a small language model of 1-bit or ternary weights. `--help` lists the options. */
+/** Generates text with a small language model of 1 to 8-bit weights. `--help` lists the options. */
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { type Activation, init, type Lowbit, UnsupportedRuntimeError } from "lowbit";
 import { Model } from "./model.ts";
+import { formatFor, HELP, type Options, readOptions, UsageError } from "./options.ts";
+import type { Format } from "./quantize.ts";
 import { FileError, parseSafetensors, type Safetensors } from "./safetensors.ts";
 import { sampleToken, seededRandom } from "./sample.ts";
+import { joinShards, referencePath, shardPaths } from "./shards.ts";
 import { verify } from "./verify.ts";
-import { loadWeights } from "./weights.ts";
+import { loadWeights, type Quantize, readConfig } from "./weights.ts";
 
-const HELP = `Usage: npm run demo -- [options]
-
-Generates text with a small language model whose weights have 1 or 2 bits.
-
-  --model M        binary, ternary, or a path to a .safetensors file of either kind (default ternary)
-  --prompt TEXT    the text to continue (default "ROMEO:")
-  --tokens N       how many bytes to generate (default 200)
-  --temperature T  0 always takes the likeliest byte, 1 samples as the model says (default 0.8)
-  --seed S         0 to 4294967295: the same seed gives the same text (default: random, and printed)
-  --threads N      a number, or auto (default 1)
-  --variant V      auto, relaxed or simd: which WebAssembly binary (default auto)
-  --activation A   int8, lut8 or f32: how linear layers treat their input (default int8, as the models were trained)
-  --verify         instead of generating, compare logits with X.reference.safetensors beside X.safetensors
-  --help           show this text
-`;
-
-const ACTIVATIONS = ["int8", "lut8", "f32"] as const;
-const VARIANTS = ["auto", "relaxed", "simd"] as const;
-
+const BUILT_IN: ReadonlyMap<string, string> = new Map([
+  ["binary", "binary.safetensors"],
+  ["ternary", "ternary.safetensors"],
+  ["fp", "fp-00001-of-00002.safetensors"],
+]);
 /** Verification fails above these. */
 const MAX_NMSE = 1e-4;
 const MAX_DECODE_DIFFERENCE = 1e-3;
-
-/** The command line is wrong: exit code 2. */
-class UsageError extends Error {}
-
-interface Options {
-  readonly model: string;
-  readonly prompt: Uint8Array;
-  readonly tokens: number;
-  readonly temperature: number;
-  readonly seed: number;
-  readonly threads: number | "auto";
-  readonly variant: (typeof VARIANTS)[number];
-  readonly activation: Activation;
-  readonly verify: boolean;
-  readonly help: boolean;
-}
 
 /** Tokens and milliseconds of one of the two phases. */
 interface Phase {
@@ -66,14 +38,17 @@ async function main(): Promise<number> {
   const start = performance.now();
   const lb = await init({ variant: options.variant, threads: options.threads });
   const initialised = performance.now();
-  const file = await readSafetensors(path);
-  const model = new Model(loadWeights(lb, file, options.activation));
+  const file = await readModel(path);
+  const config = readConfig(file);
+  const format = formatFor(config, options);
+  const quantize = format && quantizer(format, options);
+  const onProgress = format && process.stderr.isTTY ? showProgress : undefined;
+  const model = new Model(loadWeights(lb, file, config, { activation: options.activation, quantize, onProgress }));
   const loaded = performance.now();
   const times = { init: initialised - start, weights: loaded - initialised };
 
   if (options.verify) {
-    const reference = await readSafetensors(path.replace(/(\.safetensors)?$/, ".reference.safetensors"));
-    const passed = report(model, reference);
+    const passed = report(model, await readSafetensors(referencePath(path)), format);
     describe(lb, model, options.activation, times);
     return passed ? 0 : 1;
   }
@@ -83,6 +58,15 @@ async function main(): Promise<number> {
   describe(lb, model, options.activation, times);
   process.stderr.write(`prefill      ${rate(prefill)}\ndecode       ${rate(decode)}\n`);
   return 0;
+}
+
+function quantizer({ quantize, groupSize }: Format, { group = groupSize, search = "mse" }: Options): Quantize {
+  return (lb, w, options) => quantize(lb, w, { ...options, search, ...(group !== undefined && { groupSize: group }) });
+}
+
+/** One line on a terminal, which goes away when all is done. */
+function showProgress(done: number, of: number): void {
+  process.stderr.write(done < of ? `quantising   ${done} of ${of} linear layers\r` : "\x1b[K");
 }
 
 /** Streams the prompt and its continuation to standard output. */
@@ -134,23 +118,37 @@ function print(text: string): Promise<void> {
   });
 }
 
-/** Prints how the model compares with its reference; true if it is close enough. */
-function report(model: Model, reference: Safetensors): boolean {
+/**
+ * Prints how the model compares with its reference; true if it is close enough.
+ * @param format What the model's weights were quantised to, if they were: then the reference is what they were before.
+ */
+function report(model: Model, reference: Safetensors, format: Format | undefined): boolean {
   const result = verify(model, reference);
+  const difference = result.loss - result.referenceLoss;
+  const { bitsPerWeight, bytes } = linearSize(model);
   process.stdout.write(
     [
       `positions ${result.positions}`,
       `nmse ${result.nmse.toExponential(3)}`,
       `loss ${result.loss.toFixed(6)}`,
       `reference loss ${result.referenceLoss.toFixed(6)}`,
+      `loss difference ${difference.toFixed(6)} nats per byte`,
+      `bits per weight ${bitsPerWeight.toFixed(3)}`,
+      `linear layers ${megabytes(bytes)}`,
       `decode difference ${result.decodeDifference.toExponential(3)} (${result.decodePositions} positions)`,
       "",
     ].join("\n"),
   );
   // Written so that a NaN fails.
-  const closeToReference = result.nmse <= MAX_NMSE;
+  const closeToReference = format ? Math.abs(difference) <= format.maxLossDifference : result.nmse <= MAX_NMSE;
   const decodeAgrees = result.decodeDifference <= MAX_DECODE_DIFFERENCE;
-  if (!closeToReference) process.stderr.write(`failed: nmse is above ${MAX_NMSE}\n`);
+  if (!closeToReference) {
+    process.stderr.write(
+      format
+        ? `failed: the loss is more than ${format.maxLossDifference} from the reference's\n`
+        : `failed: nmse is above ${MAX_NMSE}\n`,
+    );
+  }
   if (!decodeAgrees) {
     process.stderr.write(
       `failed: decode and prefill differ by more than ${MAX_DECODE_DIFFERENCE} of the largest logit\n`,
@@ -163,14 +161,13 @@ function report(model: Model, reference: Safetensors): boolean {
 function describe(lb: Lowbit, model: Model, activation: Activation, times: { init: number; weights: number }): void {
   const { config, matrices } = model.weights;
   const { variant, relaxedReason, dot, threads, threadsReason } = lb.features;
-  const weights = matrices.reduce((sum, matrix) => sum + matrix.rows * matrix.cols, 0);
-  const bits = matrices.reduce((sum, matrix) => sum + matrix.bitsPerWeight * matrix.rows * matrix.cols, 0);
+  const { weights, bitsPerWeight } = linearSize(model);
   const kernels = new Set(matrices.flatMap((matrix) => [matrix.kernel, matrix.gemmKernel]));
   const because = (reason: string | undefined): string => (reason === undefined ? "" : ` (${reason})`);
   const lines = [
     `model        ${config.format}, ${config.layers} layers of width ${config.hiddenSize}, ` +
       `context ${config.maxPosition}`,
-    `linear       ${weights} weights, ${(bits / weights).toFixed(3)} bits per weight, activation ${activation}`,
+    `linear       ${weights} weights, ${bitsPerWeight.toFixed(3)} bits per weight, activation ${activation}`,
     `kernel       ${[...kernels].join(", ")}`,
     `features     variant ${variant}${because(relaxedReason)}, dot ${dot}, threads ${threads}${because(threadsReason)}`,
     `memory       lowbit ${megabytes(lb.memory.used)}, peak ${megabytes(lb.memory.peak)}; ` +
@@ -178,6 +175,13 @@ function describe(lb: Lowbit, model: Model, activation: Activation, times: { ini
     `load         ${times.init.toFixed(0)} ms lowbit, ${times.weights.toFixed(0)} ms weights`,
   ];
   process.stderr.write(`${lines.join("\n")}\n`);
+}
+
+/** All linear layers together, scales and padding included. */
+function linearSize({ weights: { matrices } }: Model): { weights: number; bytes: number; bitsPerWeight: number } {
+  const weights = matrices.reduce((sum, matrix) => sum + matrix.rows * matrix.cols, 0);
+  const bytes = matrices.reduce((sum, matrix) => sum + matrix.byteLength, 0);
+  return { weights, bytes, bitsPerWeight: (8 * bytes) / weights };
 }
 
 function rate({ tokens, time }: Phase): string {
@@ -191,89 +195,26 @@ function megabytes(bytes: number): string {
 }
 
 function modelPath(model: string): string {
-  if (model !== "binary" && model !== "ternary") return model;
-  return fileURLToPath(new URL(`./models/${model}.safetensors`, import.meta.url));
+  const file = BUILT_IN.get(model);
+  return file === undefined ? model : fileURLToPath(new URL(`./models/${file}`, import.meta.url));
 }
 
-async function readSafetensors(path: string): Promise<Safetensors> {
+/** The model at `path` with all its shards, if that is the path of one. */
+async function readModel(path: string): Promise<Safetensors> {
+  const paths = shardPaths(path);
+  const shards: Safetensors[] = [];
+  for (const [i, shard] of paths.entries()) {
+    shards.push(await readSafetensors(shard, paths.length > 1 ? `shard ${i + 1} of ${paths.length}, ` : ""));
+  }
+  return joinShards(shards);
+}
+
+/** @param what What error messages say before the path. */
+async function readSafetensors(path: string, what = ""): Promise<Safetensors> {
   const bytes = await readFile(path).catch((error: Error) => {
-    throw new FileError(`cannot read ${path}: ${error.message}`);
+    throw new FileError(`cannot read ${what}${path}: ${error.message}`);
   });
   return parseSafetensors(bytes, basename(path));
-}
-
-function readOptions(args: string[]): Options {
-  const values = parseOptions(args);
-  const tokens = number("tokens", values.tokens);
-  if (!Number.isSafeInteger(tokens) || tokens < 0) throw wrong("tokens", "a non-negative integer", values.tokens);
-  const temperature = number("temperature", values.temperature);
-  if (temperature < 0) throw wrong("temperature", "a non-negative number", values.temperature);
-  const seed = values.seed === undefined ? randomSeed() : number("seed", values.seed);
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw wrong("seed", "an integer from 0 to 4294967295", values.seed);
-  }
-  const threads = values.threads === "auto" ? "auto" : number("threads", values.threads);
-  if (threads !== "auto" && (!Number.isInteger(threads) || threads < 1 || threads > 256)) {
-    throw wrong("threads", "an integer from 1 to 256, or auto", values.threads);
-  }
-  if (values.prompt === "") throw wrong("prompt", "at least one character", values.prompt);
-  if (values.model === "") throw wrong("model", "binary, ternary or a path", values.model);
-  return {
-    model: values.model,
-    prompt: new TextEncoder().encode(values.prompt),
-    tokens,
-    temperature,
-    seed,
-    threads,
-    variant: choice("variant", values.variant, VARIANTS),
-    activation: choice("activation", values.activation, ACTIVATIONS),
-    verify: values.verify,
-    help: values.help,
-  };
-}
-
-function parseOptions(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        model: { type: "string", default: "ternary" },
-        prompt: { type: "string", default: "ROMEO:" },
-        tokens: { type: "string", default: "200" },
-        temperature: { type: "string", default: "0.8" },
-        seed: { type: "string" },
-        threads: { type: "string", default: "1" },
-        variant: { type: "string", default: "auto" },
-        activation: { type: "string", default: "int8" },
-        verify: { type: "boolean", default: false },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function number(option: string, text: string): number {
-  // Number("") is 0, and Number accepts 0x10 and Infinity: none of them is what someone meant to type here.
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) || !Number.isFinite(Number(text))) {
-    throw wrong(option, "a number", text);
-  }
-  return Number(text);
-}
-
-function choice<T extends string>(option: string, text: string, choices: readonly T[]): T {
-  const found = choices.find((value) => value === text);
-  if (found === undefined) throw wrong(option, choices.join(", "), text);
-  return found;
-}
-
-function wrong(option: string, expected: string, got: string | undefined): UsageError {
-  return new UsageError(`--${option}: expected ${expected}, got ${JSON.stringify(got)}`);
-}
-
-function randomSeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
 // Whoever reads the text may stop early (npm run demo | head): that is no failure.

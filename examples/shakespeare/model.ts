@@ -1,6 +1,6 @@
 /**
  * The transformer: BitNet b1.58's architecture (RMS norms before and inside each block, rotary embedding, squared ReLU,
- * no biases, tied embedding) over linear layers of 1 or 2 bits. Those run on lowbit, which also quantises their input,
+ * no biases, tied embedding) over linear layers of 1 to 8 bits. Those run on lowbit, which also quantises their input,
  * to int8 per token; the rest is float32 arrays and plain loops that accumulate in doubles.
  *
  * Prefill (many tokens) and decode (one) are the same code but for `gemm` and `gemv`, so they agree bit for bit

@@ -3,7 +3,8 @@ import { FileError, getFloats, getTensor, type Safetensors } from "./safetensors
 
 /** The `config` of the file's metadata. Every size in this program comes from here. */
 export interface Config {
-  readonly format: "binary" | "ternary";
+  /** How linear weights are stored: signs, trits, or floats that are to be quantised. */
+  readonly format: "binary" | "ternary" | "fp";
   readonly hiddenSize: number;
   readonly layers: number;
   readonly heads: number;
@@ -42,12 +43,35 @@ export interface Weights {
 /** A corrupt config must not ask for all memory: the key-value cache is the one size that no tensor confirms. */
 const MAX_CACHE_BYTES = 2 ** 31;
 
+/** Makes a matrix of the file's weights. */
+type Pack = (lb: Lowbit, file: Safetensors, name: string, rows: number, cols: number, activation: Activation) => Matrix;
+
+/** Makes a matrix of floats. */
+export type Quantize = (
+  lb: Lowbit,
+  w: Float32Array,
+  options: { readonly rows: number; readonly cols: number; readonly activation: Activation },
+) => Matrix;
+
+export interface LoadOptions {
+  readonly activation: Activation;
+  /** What becomes of the linear layers of an "fp" model; packed models have no use for it. */
+  readonly quantize?: Quantize | undefined;
+  /** Called after each linear layer with how many are done. */
+  readonly onProgress?: ((done: number, of: number) => void) | undefined;
+}
+
+/** q, k, v, o, gate, up and down. */
+const LINEARS_PER_LAYER = 7;
+
 /**
- * Checks the file against its config and packs its linear layers into lowbit's memory.
- * @throws {FileError} If the config or a tensor is missing, of a wrong kind, or one too many.
+ * Checks the file against its config and brings its linear layers into lowbit's memory.
+ * @param config What `readConfig` makes of the file.
+ * @throws {FileError} If a tensor is missing, of a wrong kind, or one too many.
  */
-export function loadWeights(lb: Lowbit, file: Safetensors, activation: Activation = "int8"): Weights {
-  const config = readConfig(file);
+export function loadWeights(lb: Lowbit, file: Safetensors, config: Config, options: LoadOptions): Weights {
+  const { activation, onProgress } = options;
+  const pack = packerOf(file, config, options);
   const { hiddenSize, intermediateSize, vocabSize } = config;
   const attentionSize = config.heads * config.headDim;
   const matrices: Matrix[] = [];
@@ -58,10 +82,11 @@ export function loadWeights(lb: Lowbit, file: Safetensors, activation: Activatio
     return getFloats(file, name, ["BF16", "F32"], shape);
   };
   const linear = (name: string, rows: number, cols: number): Matrix => {
-    read.add(`${name}.weight`).add(`${name}.weight_scale`);
-    const pack = config.format === "binary" ? packBinary : packTernary;
+    read.add(`${name}.weight`);
+    if (config.format !== "fp") read.add(`${name}.weight_scale`);
     const matrix = pack(lb, file, name, rows, cols, activation);
     matrices.push(matrix);
+    onProgress?.(matrices.length, LINEARS_PER_LAYER * config.layers);
     return matrix;
   };
 
@@ -94,6 +119,14 @@ export function loadWeights(lb: Lowbit, file: Safetensors, activation: Activatio
     for (const matrix of matrices) matrix.dispose();
     throw error;
   }
+}
+
+function packerOf(file: Safetensors, config: Config, { quantize }: LoadOptions): Pack {
+  if (config.format === "binary") return packBinary;
+  if (config.format === "ternary") return packTernary;
+  if (quantize === undefined) throw new FileError(`${file.name}: weights are floats: expected a way to quantise them`);
+  return (lb, floats, name, rows, cols, activation) =>
+    quantize(lb, getFloats(floats, `${name}.weight`, ["BF16", "F32"], [rows, cols]), { rows, cols, activation });
 }
 
 /** Uint8 [rows, cols / 8], the least significant bit first, 1 for +1: the packed bytes that `binary.pack` takes. */
@@ -148,7 +181,11 @@ function packTernary(
   return ternary.pack(lb, { rows, cols, codes, scales, activation });
 }
 
-function readConfig(file: Safetensors): Config {
+/**
+ * The config of the file's metadata, checked.
+ * @throws {FileError} If it is missing, or a value is missing, of a wrong kind, or not what this program computes.
+ */
+export function readConfig(file: Safetensors): Config {
   const text = file.metadata.get("config");
   if (text === undefined) throw new FileError(`${file.name}: __metadata__.config is missing`);
   let json: unknown;
@@ -179,7 +216,9 @@ function readConfig(file: Safetensors): Config {
   };
 
   const format = values.get("format");
-  if (format !== "binary" && format !== "ternary") throw wrong("format", '"binary" or "ternary"');
+  if (format !== "binary" && format !== "ternary" && format !== "fp") {
+    throw wrong("format", '"binary", "ternary" or "fp"');
+  }
   // Tokens are bytes, and the forward pass has these two choices written into it.
   only("vocab_size", 256);
   only("hidden_act", "relu2");

@@ -1,0 +1,112 @@
+/** What `--format` can make of bfloat16 weights while they are loaded. */
+import {
+  type Activation,
+  bcq,
+  binary,
+  codebook,
+  type IndexBits,
+  type Lowbit,
+  type Matrix,
+  ternary,
+  type UniformBits,
+  uniform,
+} from "lowbit";
+
+export const SEARCHES = ["minmax", "mse"] as const;
+export type Search = (typeof SEARCHES)[number];
+
+/** Every format that has groups can cut its columns at multiples of this. */
+export const GROUP_STEP = 32;
+
+export interface QuantizeOptions {
+  readonly rows: number;
+  readonly cols: number;
+  /** Columns that share a scale: given to formats that have a `groupSize`, and only to them. */
+  readonly groupSize?: number;
+  /** How uniform formats find scales. */
+  readonly search: Search;
+  readonly activation: Activation;
+}
+
+export interface Format {
+  /** How far the loss may be from the reference's, in nats per byte: models/README.md has what is measured. */
+  readonly maxLossDifference: number;
+  /** Columns that share a scale by default. Absent: the format itself says what shares one. */
+  readonly groupSize?: number;
+  readonly activations: readonly Activation[];
+  readonly searches: boolean;
+  /** @param w [rows, cols] */
+  readonly quantize: (lb: Lowbit, w: Float32Array, options: QuantizeOptions) => Matrix;
+}
+
+/**
+ * By bits of a weight. From 4 bits on it is what is asked of a format; below, the largest difference of a format with
+ * its default groups, and room of a third of that or more.
+ */
+const LIMITS = { 1: 1, 2: 0.08, 3: 0.03, 4: 0.02, 5: 0.01, 6: 0.01, 7: 0.01, 8: 0.005 } as const;
+const TERNARY_LIMIT = 0.5;
+
+function uniformFormat(bits: UniformBits): Format {
+  return {
+    maxLossDifference: LIMITS[bits],
+    groupSize: 64,
+    activations: ["int8", "f32"],
+    searches: true,
+    quantize: (lb, w, options) => uniform.quantize(lb, w, { ...options, bits }),
+  };
+}
+
+/** Each plane has scales of its own, so groups are longer than elsewhere. */
+function bcqFormat(bits: keyof typeof LIMITS): Format {
+  // The work of a step doubles with each plane, and with many it brings nothing that the rounding of activations does
+  // not drown: evenly spaced levels, from which the fit starts, are good enough.
+  const iterations = bits < 6 ? 15 : 0;
+  return {
+    maxLossDifference: LIMITS[bits],
+    groupSize: 128,
+    activations: ["int8", "lut8", "f32"],
+    searches: false,
+    quantize: (lb, w, options) => bcq.quantize(lb, w, { ...options, bits, iterations }),
+  };
+}
+
+/** Published tables. NF4 and FP4 take any group; MXFP4 and NVFP4 have blocks of 32 and 16. */
+function tableFormat(table: "nf4" | "fp4" | "mxfp4" | "nvfp4"): Format {
+  return {
+    maxLossDifference: LIMITS[4],
+    ...((table === "nf4" || table === "fp4") && { groupSize: 64 }),
+    activations: ["int8", "f32"],
+    searches: false,
+    quantize: (lb, w, options) => codebook.quantize(lb, w, { ...options, bits: 4, table }),
+  };
+}
+
+/** A table a row, fitted by k-means, and no scales. */
+function codebookFormat(bits: IndexBits): Format {
+  return {
+    maxLossDifference: LIMITS[bits],
+    activations: ["int8", "f32"],
+    searches: false,
+    quantize: (lb, w, options) => codebook.quantize(lb, w, { ...options, bits, table: "rows" }),
+  };
+}
+
+/** What models are trained with, for one that was not. */
+function signFormat(format: typeof binary | typeof ternary, maxLossDifference: number): Format {
+  return {
+    maxLossDifference,
+    groupSize: 64,
+    activations: ["int8", "lut8", "f32"],
+    searches: false,
+    quantize: (lb, w, options) => format.quantize(lb, w, options),
+  };
+}
+
+export const FORMATS: ReadonlyMap<string, Format> = new Map([
+  ...([2, 3, 4, 5, 6, 8] as const).map((bits) => [`uniform${bits}`, uniformFormat(bits)] as const),
+  ...([1, 2, 3, 4, 5, 6, 7, 8] as const).map((bits) => [`bcq${bits}`, bcqFormat(bits)] as const),
+  ...(["nf4", "fp4", "mxfp4", "nvfp4"] as const).map((table) => [table, tableFormat(table)] as const),
+  ...([2, 3, 4] as const).map((bits) => [`codebook${bits}`, codebookFormat(bits)] as const),
+  ["binary", signFormat(binary, LIMITS[1])],
+  ["ternary", signFormat(ternary, TERNARY_LIMIT)],
+]);
