@@ -10,7 +10,9 @@ export const ACTIVATIONS: readonly Activation[] = ["int8", "lut8", "f32", "bits"
 export const STRIP_ROWS = 16;
 export const TILE_ROWS = 64;
 
-export type UniformBits = 2 | 3 | 4 | 5 | 6 | 8;
+/** Bits of a uniform code. */
+export const UNIFORM_BITS = [2, 3, 4, 5, 6, 8] as const;
+export type UniformBits = (typeof UNIFORM_BITS)[number];
 export type IndexBits = 2 | 3 | 4;
 
 /** What kernels tell apart. A public format may use several (codebook) and several may use one (ptqtp is bcq). */
@@ -231,7 +233,6 @@ function dotKernels(format: FormatName, tile: readonly [number, number], bound: 
   });
 }
 
-const UNIFORM_BITS: readonly UniformBits[] = [2, 3, 4, 5, 6, 8];
 const INDEX_BITS: readonly IndexBits[] = [2, 3, 4];
 const bytesBound = "16-bit lanes: 4 steps of 2·127·32 = 32512 <= 32767, or 1 of 2·127·127 for larger entries";
 

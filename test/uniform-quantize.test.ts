@@ -2,12 +2,12 @@
 
 import { runAsync, runNow } from "../src/progress.ts";
 import {
-  UNIFORM_BITS,
   UNIFORM_SEARCHES,
   type UniformCodes,
   type UniformCodesOptions,
   uniformCodes,
 } from "../src/quantize/uniform.ts";
+import { UNIFORM_BITS } from "../src/registry.ts";
 import { equalBits, is, nmse, ok, rejectsWith, throwsWith } from "./lib/assert.ts";
 import { hostileActivations, random } from "./lib/random.ts";
 import { suite } from "./lib/suite.ts";

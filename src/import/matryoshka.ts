@@ -1,6 +1,6 @@
 // Matryoshka quantisation (MatQuant, Nair et al. 2025, arXiv:2502.06786): the high bits of 8-bit codes are codes too.
 import { checkFinite, checkFloats, checkInteger, checkOptions, rangeError, typeError } from "../check.ts";
-import { UNIFORM_BITS, type UniformBits } from "../quantize/uniform.ts";
+import { UNIFORM_BITS, type UniformBits } from "../registry.ts";
 import { checkBytes, checkImportShape, type ImportShape } from "./tensors.ts";
 
 export interface MatryoshkaCodes extends ImportShape {

@@ -4,7 +4,7 @@ import { e4m3Value } from "../import/half.ts";
 import type { Steps } from "../progress.ts";
 import { float32Scale, limitScale, STEP } from "./scale.ts";
 import { E2M1_DOUBLED } from "./tables.ts";
-import type { GroupShape } from "./uniform.ts";
+import type { GroupShape } from "./weights.ts";
 
 /** w[row, col] = scales[row, group] · table[codes[row, col]]. */
 export interface TableCodes {

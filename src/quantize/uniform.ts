@@ -1,21 +1,12 @@
 // Uniform codes with a scale, and perhaps a zero point, a group: w = scale · (code - zero).
 import { checkChoice, checkFinite, checkFloats, checkInteger, rangeError } from "../check.ts";
 import type { Steps } from "../progress.ts";
+import { UNIFORM_BITS, type UniformBits } from "../registry.ts";
 import { float32Scale, limitScale, ROUNDER, roundHalfEven, STEP } from "./scale.ts";
-
-/** Bits of a code that the library stores. */
-export const UNIFORM_BITS = [2, 3, 4, 5, 6, 8] as const;
-export type UniformBits = (typeof UNIFORM_BITS)[number];
+import type { GroupShape } from "./weights.ts";
 
 export const UNIFORM_SEARCHES = ["minmax", "mse", "absmean"] as const;
 export type UniformSearch = (typeof UNIFORM_SEARCHES)[number];
-
-/** Rows and columns of a matrix, and the columns of a row that share a scale; the last group of a row may be shorter. */
-export interface GroupShape {
-  readonly rows: number;
-  readonly cols: number;
-  readonly groupSize: number;
-}
 
 export interface UniformCodesOptions {
   readonly bits: UniformBits;
