@@ -13,7 +13,7 @@ import {
 import { checkFinite, checkFloats, checkInteger, rangeError } from "./check.ts";
 import { type Engine, GEMM_SUM_BYTES, GEMM_TILE_BYTES } from "./engine.ts";
 import { type Layout, offsetsAt, scalesAt, tablesAt, UNIT_COLS } from "./layouts/layout.ts";
-import { type Factors, factorsOf, passesOf, prepare, prepareBits, quantize, type Slot, slotOf } from "./prepare.ts";
+import { align, type Factors, factorsOf, prepare, prepareBits, quantize, type Slot, slotOf } from "./prepare.ts";
 import { type Activation, type Format, type FormatName, formats, isWide, type Kernel, TILE_ROWS } from "./registry.ts";
 
 /** A packed weight matrix [rows, cols] in linear memory. */
@@ -95,8 +95,6 @@ const TILE_BYTES = 131072;
 const BRANCH_ROWS = 1024;
 // Result rows, then the working space of the kernels, which for lut8 is 16 bytes a row.
 const Y_BYTES: Readonly<Record<Activation, number>> = { int8: 8, lut8: 20, f32: 8, bits: 8 };
-
-const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 
 // Weights that the collector finds before dispose() does. A backstop only: nothing says when, or whether, it runs.
 const abandoned = /* @__PURE__ */ new FinalizationRegistry<() => void>((release) => release());
@@ -211,7 +209,7 @@ export class PackedMatrix implements Matrix {
     const before = this.#branches() ?? {};
     for (const name of ["lowRank", "sparse", "bias", "colScale"] as const) {
       if (checked[name] !== undefined && before[name] !== undefined) {
-        throw rangeError(`${where}: ${name}`, `a branch that this matrix does not have`, `a second ${name}`);
+        throw rangeError(`${where}: ${name}`, "a branch that this matrix does not have", `a second ${name}`);
       }
     }
     const { sparse } = checked;
@@ -438,11 +436,11 @@ export class PackedMatrix implements Matrix {
   // The same for many tokens: activations to a panel, tiles of weights to codes, dot products.
   #many(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
     const { exports, arena, variant } = this.#engine;
-    const { activation, layout } = this.#spec;
+    const { layout } = this.#spec;
     const { byteCols, groupByteCols, groups, paddedRows } = layout;
     const { unpack } = this.#format;
     const kernel = this.#gemm as Kernel;
-    const passes = passesOf(this.#format, activation);
+    const { passes } = this.#slot;
     const count = n * passes;
     const even = count + (count & 1);
     const qBytes = byteCols * UNIT_COLS;

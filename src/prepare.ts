@@ -14,7 +14,8 @@ const RECORD_BYTES = 64;
 /** Units of the smallest lut8 block (lut8Block in assembly/lut/prepare.ts). */
 const LUT8_BLOCK = 8;
 
-const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
+/** Regions of scratch memory start at multiples of 64. */
+export const align = (bytes: number): number => Math.ceil(bytes / 64) * 64;
 const floatBits = /* @__PURE__ */ new Float32Array(1);
 const intBits = /* @__PURE__ */ new Uint32Array(floatBits.buffer);
 
@@ -27,7 +28,7 @@ export interface Slot {
   readonly bytes: number;
 }
 
-export function passesOf(format: Format, activation: Activation): 1 | 3 {
+function passesOf(format: Format, activation: Activation): 1 | 3 {
   return format.operand !== "tables" && activation === "f32" ? 3 : 1;
 }
 
@@ -72,6 +73,11 @@ export function factorsOf(passes: 1 | 3, largest: number): Factors {
   return { passes: [first, first / DIGIT_BASE, first / DIGIT_BASE ** 2], together: 1 / power };
 }
 
+/** What x is multiplied by to be int8. */
+function ratioOf(largest: number): number {
+  return largest === 0 ? 0 : 127 / largest;
+}
+
 /** Writes the int8 q of a token, or its three digits `stride` bytes apart. */
 export function quantize(
   engine: Engine,
@@ -83,7 +89,7 @@ export function quantize(
   largest: number,
 ): void {
   const { exports } = engine;
-  const ratio = largest === 0 ? 0 : 127 / largest;
+  const ratio = ratioOf(largest);
   if (passes === 1) exports.prepare_q8(x, q, byteCols, ratio);
   else exports.prepare_digits(x, q, stride, byteCols, ratio * DIGIT_BASE ** 2);
 }
@@ -129,13 +135,12 @@ export function prepare(
   }
   const kind = format === "ternary" ? "ternary" : "binary";
   if (activation === "int8") {
-    const ratio = largest === 0 ? 0 : 127 / largest;
-    exports[`prepare_${kind}_int8`](x, at, byteCols, ratio);
+    exports[`prepare_${kind}_int8`](x, at, byteCols, ratioOf(largest));
     if (layout.offsets) {
-      exports.prepare_q8(x, q, byteCols, ratio);
+      quantize(engine, x, q, 0, byteCols, 1, largest);
       exports.prepare_sums(q, steps, sums, byteCols, groupByteCols);
     }
-    return { passes: [largest / 127], together: 1 };
+    return factorsOf(1, largest);
   }
   const power = normalizer(largest);
   if (activation === "lut8") exports[`prepare_${kind}_lut8`](x, at, steps, byteCols, groupByteCols, power);

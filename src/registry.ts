@@ -37,8 +37,6 @@ export interface Format {
   readonly maxGroup?: number;
   /** What meets the weights in gemv: lookup tables of x; int8 x; int16 x, as it is or for codes of a byte each; bit planes. */
   readonly operand: "tables" | "quads" | "wide" | "bytePairs" | "bits";
-  /** Bytes of the table that codes point into; `each`: one a row. */
-  readonly table?: { readonly bytes: number; readonly each: boolean };
   /** What assembly/dot/gemm.ts calls the unpacking of it. */
   readonly unpack?: number;
 }
@@ -62,17 +60,15 @@ function uniformFormat(bits: UniformBits): Format {
 
 function codebookFormats(bits: IndexBits): readonly [Format, Format, Format] {
   const chunk = { 2: 16, 3: 32, 4: 8 }[bits];
-  const table = { bytes: 32, each: false };
   return [
-    { layout: "words", bits, chunk, maxGroup: MAX_DOT_GROUP, operand: "quads", table, unpack: 30 + bits },
-    { layout: "words", bits, chunk, maxGroup: MAX_I16_GROUP, operand: "wide", table, unpack: 40 + bits },
+    { layout: "words", bits, chunk, maxGroup: MAX_DOT_GROUP, operand: "quads", unpack: 30 + bits },
+    { layout: "words", bits, chunk, maxGroup: MAX_I16_GROUP, operand: "wide", unpack: 40 + bits },
     {
       layout: "rowWords",
       bits,
       chunk: 4 * chunk,
       maxGroup: MAX_I16_GROUP,
       operand: "wide",
-      table: { bytes: 32, each: true },
       unpack: 50 + bits,
     },
   ];

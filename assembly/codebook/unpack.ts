@@ -1,22 +1,9 @@
 // From stored words to the blocks that gemm multiplies: [step][64 rows][4 bytes]. README.md in this folder.
+import { STEP_BYTES, storeCodes } from "../dot/step";
 import { hidden, hiddenSplat8, lookup, zipHigh8, zipLow8 } from "../lib/simd";
 import { chunkBytes, chunkUnits, evenTable, index, oddTable, rowChunkUnits, spreadTable, thirdBits } from "./fields";
 
-const STEP: usize = 256; // 64 rows x 4 bytes
-
-// 4 rows x 4 columns of bytes, stored as a step of 4 columns or two of 2 columns: (0, 2), (1, 3).
-// @ts-ignore: decorator
-@inline
-function storeBytes(out: usize, t: v128, lowBytes: v128): void {
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    v128.store(out, t);
-  } else {
-    v128.store(out, v128.and(t, lowBytes));
-    v128.store(out, i16x8.shr_u(t, 8), 256);
-  }
-}
-
-// The same from low and high bytes, always two steps of 2 columns.
+// 4 rows x 4 columns from low and high bytes, always as two steps of 2 columns: (0, 2), (1, 3).
 // @ts-ignore: decorator
 @inline
 function storeInt16(out: usize, low: v128, high: v128, lowBytes: v128): void {
@@ -33,7 +20,7 @@ function storeField(
 ): void {
   const i = index(j, u, v, nibble, pairs, bits);
   if (wide) storeInt16(out, lookup(low, i), lookup(high, i), lowBytes);
-  else storeBytes(out, lookup(low, i), lowBytes);
+  else storeCodes(lookup(low, i), out, lowBytes);
 }
 
 /**
@@ -52,7 +39,7 @@ export function unpackShared(
   const l0 = evenTable(low, bits), h0 = evenTable(high, bits), l1 = oddTable(low, bits), h1 = oddTable(high, bits);
   const chunk = chunkUnits(bits), stride = <usize>(chunkBytes(bits) << 4);
   const stripBytes = <usize>(byteCols / chunk) * stride, n = <usize>(units / chunk);
-  const field: usize = wide || !ASC_FEATURE_RELAXED_SIMD ? 2 * STEP : STEP;
+  const field: usize = wide || !ASC_FEATURE_RELAXED_SIMD ? 2 * STEP_BYTES : STEP_BYTES;
   for (let row = 0; row < height; row += 16) {
     const begin = w + <usize>(row >> 4) * stripBytes + <usize>(first / chunk) * stride, end = begin + n * stride;
     for (let rows: usize = 0; rows < 64; rows += 16) {
@@ -126,7 +113,7 @@ function storeRowsField(
   const dl = lookup(fieldTable(v128.load(tables, 96), j, bits), d);
   const dh = lookup(fieldTable(v128.load(tables, 112), j, bits), d);
   storeTransposed(out, zipLow8(al, ah), zipLow8(bl, bh), zipLow8(cl, ch), zipLow8(dl, dh));
-  storeTransposed(out + 4 * STEP, zipHigh8(al, ah), zipHigh8(bl, bh), zipHigh8(cl, ch), zipHigh8(dl, dh));
+  storeTransposed(out + 4 * STEP_BYTES, zipHigh8(al, ah), zipHigh8(bl, bh), zipHigh8(cl, ch), zipHigh8(dl, dh));
 }
 
 // @ts-ignore: decorator
@@ -142,7 +129,7 @@ export function unpackRows(
   w: usize, byteCols: i32, first: i32, units: i32, height: i32, out: usize, tables: usize, bits: i32,
 ): void {
   const nibble = hiddenSplat8(15, byteCols), pairs = hiddenSplat8(0x33, byteCols);
-  const spread = hidden(spreadTable(), byteCols), field: usize = 8 * STEP; // 16 columns
+  const spread = hidden(spreadTable(), byteCols), field: usize = 8 * STEP_BYTES; // 16 columns
   const chunk = rowChunkUnits(bits), rowBytes: usize = bits == 3 ? 48 : 16, stride = rowBytes << 4;
   const stripBytes = <usize>(byteCols / chunk) * stride, n = <usize>(units / chunk);
   for (let row = 0; row < height; row += 4) {

@@ -4,8 +4,8 @@ import { finishRows } from "../lib/finish";
 import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hidden } from "../lib/simd";
 import { addExact } from "../lut/tile";
-import { step } from "./step";
-import { STEP_BYTES, unitSteps, unpack, unpackWide } from "./unpack";
+import { step, STEP_BYTES } from "./step";
+import { unitSteps, unpack, unpackWide } from "./unpack";
 
 // Steps of one unpacked block: 64 rows x 64 steps x 4 bytes = 16 KB, half of a first-level cache. A multiple of every
 // layout's chunk.

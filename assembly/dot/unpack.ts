@@ -4,8 +4,7 @@
 import { unpackRows, unpackShared } from "../codebook/unpack";
 import { hidden, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
 import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
-
-export const STEP_BYTES: usize = 256; // 64 rows x 4 bytes
+import { STEP_BYTES, storeCodes } from "./step";
 
 /** Steps of a unit (8 columns) of 8-bit codes. */
 // @ts-ignore: decorator
@@ -76,22 +75,10 @@ function unpackPlanes(w: usize, height: i32, n: i32, out: usize, planes: i32): v
   }
 }
 
-/** The codes of 4 rows x 4 columns, a byte each, to out. byteMask = 0x00ff in 16-bit lanes. */
-// @ts-ignore: decorator
-@inline
-export function storeCodes(codes: v128, out: usize, byteMask: v128): void {
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    v128.store(out, codes);
-  } else {
-    v128.store(out, v128.and(codes, byteMask));
-    v128.store(out, i16x8.shr_u(codes, 8), 256);
-  }
-}
-
 /** Bytes between the codes of 4 columns and of the next 4. */
 // @ts-ignore: decorator
 @inline
-export function quadBytes(): usize {
+function quadBytes(): usize {
   return STEP_BYTES * <usize>(unitSteps() >> 1);
 }
 

@@ -1,5 +1,5 @@
 // What the binary and the ternary lookup kernels share.
-import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipHigh8, zipLow16, zipLow8 } from "../lib/simd";
+import { accumulate, addPairs, hiddenSplat8, highNibble, lookup, zipHigh16, zipHigh8, zipLow16, zipLow8 } from "../lib/simd";
 
 // Byte columns summed in one float32 run before the sum is scaled and added to y: two levels keep the rounding error
 // of 100,000 columns below that of a few hundred additions.
@@ -94,10 +94,4 @@ export function tileF32(
     }
     scales += <usize>height << 2;
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function addPairs(a: v128, b: v128): v128 {
-  return f32x4.add(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7));
 }

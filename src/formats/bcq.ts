@@ -3,7 +3,8 @@ import type { Lowbit } from "../init.ts";
 import type { Matrix } from "../matrix.ts";
 import { type ProgressOptions, runAsync, runNow, type Steps } from "../progress.ts";
 import { type BcqPlanes, bcqPlanes, uniformToBcq } from "../quantize/bcq.ts";
-import { type CommonOptions, checkScales, checkShape, expandValues, groupsOf, type Shape } from "./pack.ts";
+import { groupsOf } from "../quantize/weights.ts";
+import { type CommonOptions, checkScales, checkShape, expandValues, type Shape } from "./pack.ts";
 import { makePlanes } from "./planes.ts";
 
 /**

@@ -1,4 +1,3 @@
-import { checkLength, rangeError, typeError } from "../check.ts";
 import type { Lowbit } from "../init.ts";
 import { readGroupValues } from "../layouts/layout.ts";
 import { readQuads, writeQuads } from "../layouts/quads.ts";
@@ -12,7 +11,15 @@ import {
   codeValue,
   typesArgument,
 } from "../quantize/bitplane.ts";
-import { type CommonOptions, checkScales, checkShape, expandValues, groupsOf, makeMatrix, type Shape } from "./pack.ts";
+import {
+  type CommonOptions,
+  checkCodes,
+  checkScales,
+  checkShape,
+  makeMatrix,
+  type Shape,
+  zeroOffsets,
+} from "./pack.ts";
 
 /**
  * Weights of 1 to 8 bits met by activations of 1 to 8 bits, both as bit planes (ABQ-LLM, Zeng et al. 2024). The cost is that of
@@ -62,24 +69,12 @@ export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: Bitpla
 export function pack(lb: Lowbit, options: BitplanePackOptions): Matrix {
   const where = "bitplane.pack";
   const { shape, types } = checkBitplane(where, options);
-  const { rows, cols } = shape;
   const { codes, scales, zeros } = options;
-  if (!(codes instanceof Uint8Array)) throw typeError(`${where}: codes`, "a Uint8Array", codes);
-  checkLength(`${where}: codes`, codes, rows * cols, `rows ${rows} x cols ${cols}`);
-  const most = 2 ** types.bits - 1;
-  const bad = codes.findIndex((code) => code > most);
-  if (bad >= 0) throw rangeError(`${where}: codes`, `0 to ${most}`, `${codes[bad]} at index ${bad}`);
+  checkCodes(`${where}: codes`, codes, shape, 2 ** types.bits - 1);
   checkScales(`${where}: scales`, scales, shape);
   if (zeros !== undefined) checkScales(`${where}: zeros`, zeros, shape);
-  const offsets = zeros?.some((zero) => zero !== 0) ? offsetsOf(scales, zeros, shape) : undefined;
+  const offsets = zeros?.some((zero) => zero !== 0) ? zeroOffsets(scales, zeros, shape, 0) : undefined;
   return fromCodes(where, lb, shape, types, { codes, scales, offsets });
-}
-
-/** scale · (value - zero) = scale · value + offset */
-function offsetsOf(scales: Float32Array, zeros: Float32Array, shape: Shape): Float32Array {
-  const groups = groupsOf(shape);
-  const each = expandValues(zeros, shape.rows, groups);
-  return expandValues(scales, shape.rows, groups).map((scale, i) => -scale * (each[i] as number));
 }
 
 function checkBitplane(where: string, options: BitplaneOptions): { shape: Shape; types: Required<BitplaneTypes> } {

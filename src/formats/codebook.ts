@@ -11,7 +11,7 @@ import { kmeansMatrix, kmeansRows } from "../quantize/kmeans.ts";
 import { BNB_FP4, E2M1_DOUBLED, NF4 } from "../quantize/tables.ts";
 import type { FormatName, IndexBits } from "../registry.ts";
 import { byteTable, int16Table, integerTable, rowTables, tableEntry } from "./codebook-tables.ts";
-import { type CommonOptions, checkScales, checkShape, type Shape } from "./pack.ts";
+import { type CommonOptions, checkCodes, checkScales, checkShape, type Shape } from "./pack.ts";
 import { makeWords } from "./words.ts";
 
 /**
@@ -145,10 +145,7 @@ export function pack(lb: Lowbit, options: CodebookPackOptions): Matrix {
   if (each) checkLength(`${where}: tables`, tables, rows * entries, `2^${bits}, or rows ${rows} x 2^${bits}`);
   checkFinite(`${where}: tables`, tables);
   if (each && groupSize < cols) throw rangeError(`${where}: groupSize`, "no groups with a table a row", groupSize);
-  if (!(codes instanceof Uint8Array)) throw typeError(`${where}: codes`, "a Uint8Array", codes);
-  checkLength(`${where}: codes`, codes, rows * cols, `rows ${rows} x cols ${cols}`);
-  const bad = codes.findIndex((code) => code >= entries);
-  if (bad >= 0) throw rangeError(`${where}: codes`, `0 to ${entries - 1}`, `${codes[bad]} at index ${bad}`);
+  checkCodes(`${where}: codes`, codes, shape, entries - 1);
   return fromCodes(where, lb, shape, { label: `codebook${bits}`, bits, codes, tables, scales });
 }
 

@@ -3,6 +3,7 @@ import {
   checkChoice,
   checkFinite,
   checkInteger,
+  checkLength,
   checkOptions,
   MAX_COLS,
   MAX_ROWS,
@@ -13,6 +14,7 @@ import { engineOf } from "../engine.ts";
 import { type Layout, makeLayout, offsetsAt, scalesAt, tablesAt, writeGroupValues } from "../layouts/layout.ts";
 import { type Matrix, type MatrixSpec, PackedMatrix } from "../matrix.ts";
 import { weightBits } from "../quantize/bitplane.ts";
+import { type GroupShape, groupsOf } from "../quantize/weights.ts";
 import { ACTIVATIONS, type Activation, candidates, type FormatName, formats, kernels } from "../registry.ts";
 
 /** Options that every format takes. */
@@ -62,14 +64,8 @@ export function checkShape(where: string, format: FormatName, options: CommonOpt
   return { rows, cols, groupSize, activation, kernel: options.kernel };
 }
 
-export function groupsOf({ cols, groupSize }: Pick<Shape, "cols" | "groupSize">): number {
-  return Math.ceil(cols / groupSize);
-}
-
-type Grouped = Pick<Shape, "rows" | "cols" | "groupSize">;
-
 /** Checks scales, or what else there is one of a group: length 1 (matrix), rows (row), or rows x groups; finite. */
-export function checkScales(where: string, value: unknown, shape: Grouped): Float32Array {
+export function checkScales(where: string, value: unknown, shape: GroupShape): Float32Array {
   if (!(value instanceof Float32Array)) throw typeError(where, "a Float32Array", value);
   const { rows } = shape;
   const groups = groupsOf(shape);
@@ -79,6 +75,27 @@ export function checkScales(where: string, value: unknown, shape: Grouped): Floa
   }
   checkFinite(where, value);
   return value;
+}
+
+/** Checks codes [rows, cols] of 0 to `most`. */
+export function checkCodes(where: string, value: unknown, { rows, cols }: GroupShape, most: number): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw typeError(where, "a Uint8Array", value);
+  checkLength(where, value, rows * cols, `rows ${rows} x cols ${cols}`);
+  const bad = most < 255 ? value.findIndex((code) => code > most) : -1;
+  if (bad >= 0) throw rangeError(where, `0 to ${most}`, `${value[bad]} at index ${bad}`);
+  return value;
+}
+
+/** scale · (middle - zero): what the offset is where kernels multiply scale · (code - middle). Checked values. */
+export function zeroOffsets(
+  scales: Float32Array,
+  zeros: Float32Array,
+  shape: GroupShape,
+  middle: number,
+): Float32Array {
+  const groups = groupsOf(shape);
+  const each = expandValues(zeros, shape.rows, groups);
+  return expandValues(scales, shape.rows, groups).map((scale, i) => scale * (middle - (each[i] as number)));
 }
 
 /** [1], [rows] or [rows, groups] as [rows, groups]. */
@@ -167,7 +184,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Matrix
 }
 
 /** Mean of |w| over each group of each row, in float64; refuses NaN and Infinity. */
-export function absoluteMeans(where: string, w: Float32Array, { rows, cols, groupSize }: Grouped): Float64Array {
+export function absoluteMeans(where: string, w: Float32Array, { rows, cols, groupSize }: GroupShape): Float64Array {
   const groups = groupsOf({ cols, groupSize });
   const means = new Float64Array(rows * groups);
   for (let row = 0, at = 0; row < rows; row++) {

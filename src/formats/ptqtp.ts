@@ -3,8 +3,9 @@ import type { Lowbit } from "../init.ts";
 import type { Matrix } from "../matrix.ts";
 import { type ProgressOptions, runAsync, runNow } from "../progress.ts";
 import { tritPlanes } from "../quantize/ptqtp.ts";
+import { groupsOf } from "../quantize/weights.ts";
 import { makeBcq } from "./bcq.ts";
-import { type CommonOptions, checkScales, checkShape, expandValues, groupsOf, type Shape } from "./pack.ts";
+import { type CommonOptions, checkScales, checkShape, expandValues, type Shape } from "./pack.ts";
 
 /**
  * Two trit planes: w = alpha1 · t1 + alpha2 · t2 with t in {-1, 0, 1} (PTQTP, arXiv:2509.16989), groups of 128 columns. A

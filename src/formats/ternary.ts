@@ -2,7 +2,8 @@ import { checkFloats, checkLength, rangeError, typeError } from "../check.ts";
 import type { Lowbit } from "../init.ts";
 import type { RowWriter } from "../layouts/planes.ts";
 import type { Matrix } from "../matrix.ts";
-import { absoluteMeans, type CommonOptions, checkScales, checkShape, groupsOf, type Shape } from "./pack.ts";
+import { groupsOf } from "../quantize/weights.ts";
+import { absoluteMeans, type CommonOptions, checkScales, checkShape, type Shape } from "./pack.ts";
 import { makePlanes } from "./planes.ts";
 
 /** w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as two bit planes. */

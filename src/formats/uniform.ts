@@ -1,4 +1,4 @@
-import { checkLength, rangeError, typeError } from "../check.ts";
+import { typeError } from "../check.ts";
 import { type AwqTensors, importAwq } from "../import/awq.ts";
 import { type GptqTensors, importGptq } from "../import/gptq.ts";
 import { sliceCodes } from "../import/matryoshka.ts";
@@ -7,8 +7,17 @@ import type { Lowbit } from "../init.ts";
 import type { Matrix } from "../matrix.ts";
 import { type ProgressOptions, runAsync, runNow, type Steps } from "../progress.ts";
 import { checkUniformBits, type UniformCodes, type UniformSearch, uniformCodes } from "../quantize/uniform.ts";
+import { groupsOf } from "../quantize/weights.ts";
 import type { UniformBits } from "../registry.ts";
-import { type CommonOptions, checkScales, checkShape, expandValues, groupsOf, type Shape } from "./pack.ts";
+import {
+  type CommonOptions,
+  checkCodes,
+  checkScales,
+  checkShape,
+  expandValues,
+  type Shape,
+  zeroOffsets,
+} from "./pack.ts";
 import { makeWords } from "./words.ts";
 
 /** w = scale · (code - zero), a scale and a zero point a row or a group of columns. Bits: 2, 3, 4, 5, 6 or 8. */
@@ -67,13 +76,7 @@ export function pack(lb: Lowbit, options: UniformPackOptions): Matrix {
   const where = "uniform.pack";
   const shape = checkUniform(where, options);
   const { bits, codes, scales, zeros } = options;
-  if (!(codes instanceof Uint8Array)) throw typeError(`${where}: codes`, "a Uint8Array", codes);
-  const { rows, cols } = shape;
-  checkLength(`${where}: codes`, codes, rows * cols, `rows ${rows} x cols ${cols}`);
-  if (bits < 8) {
-    const bad = codes.findIndex((code) => code >> bits !== 0);
-    if (bad >= 0) throw rangeError(`${where}: codes`, `0 to ${2 ** bits - 1}`, `${codes[bad]} at index ${bad}`);
-  }
+  checkCodes(`${where}: codes`, codes, shape, 2 ** bits - 1);
   return fromCodes(where, lb, shape, bits, { codes, scales, ...(zeros !== undefined && { zeros }) });
 }
 
@@ -170,19 +173,9 @@ export function fromCodes(
     format: `uniform${bits}`,
     shape,
     scales: [scales],
-    offsets: zeros && offsetsOf(scales, checkScales(`${where}: zeros`, zeros, shape), middle, shape.rows),
+    offsets: zeros && zeroOffsets(scales, checkScales(`${where}: zeros`, zeros, shape), shape, middle),
     columnOrder,
     writeRow: (row, out) => out.set(codes.subarray(row * cols, (row + 1) * cols)),
     level: (code) => code - middle,
   });
-}
-
-/** scale · (code - zero) = scale · (code - middle) + scale · (middle - zero) */
-function offsetsOf(scales: Float32Array, zeros: Float32Array, middle: number, rows: number): Float32Array {
-  const length = Math.max(scales.length, zeros.length);
-  const at = (values: Float32Array, i: number): number => {
-    if (values.length === length) return values[i] as number;
-    return values[values.length === 1 ? 0 : Math.floor(i / (length / rows))] as number;
-  };
-  return Float32Array.from({ length }, (_, i) => at(scales, i) * (middle - at(zeros, i)));
 }

@@ -19,7 +19,7 @@ export interface GroupShape extends MatrixShape {
  */
 export const STEP_WEIGHTS = 8192;
 
-export function groupsOf({ cols, groupSize }: GroupShape): number {
+export function groupsOf({ cols, groupSize }: Pick<GroupShape, "cols" | "groupSize">): number {
   return Math.ceil(cols / groupSize);
 }
 
