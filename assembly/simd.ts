@@ -10,8 +10,15 @@ export {
   gemv_uniform2_int8_16x8, gemv_uniform3_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform5_int8_16x8,
   gemv_uniform6_int8_16x8, gemv_uniform8_int8_32x8,
 } from "./dot/uniform";
-export * from "./lut/binary";
-export { absmax, prepare_f32, prepare_float_sums } from "./lut/prepare";
+export {
+  gemv_binary_f32_16x8, gemv_binary_int8_32x8, gemv_binary_lut8_64x8, prepare_binary_int8, prepare_binary_lut8,
+} from "./lut/binary";
+export { absmax, prepare_f32, prepare_fixed, prepare_float_sums } from "./lut/prepare";
 export * from "./lut/ternary";
+export {
+  gemv_complex_f32_16x8, gemv_complex_int8_32x8, gemv_complex_lut8_32x8, prepare_complex_lut8,
+} from "./pair/complex";
+export { gemm_complex_int8_16x2 } from "./pair/gemm";
+export { finish_complex } from "./pair/sums";
 export { gemv_bitplane_bits_16x32 } from "./popcount/bitplane";
 export { abs_sum, least, prepare_bitplane_bits } from "./popcount/prepare";

@@ -9,13 +9,13 @@ import { unitSteps, unpack, unpackWide } from "./unpack";
 
 // Steps of one unpacked block: 64 rows x 64 steps x 4 bytes = 16 KB, half of a first-level cache. A multiple of every
 // layout's chunk.
-const BLOCK_STEPS: i32 = 64;
-const BLOCK_BYTES: usize = 16384;
+export const BLOCK_STEPS: i32 = 64;
+export const BLOCK_BYTES: usize = 16384;
 
 /** The code of weight zero of a kind: Σ (code - centre)·x = Σ code·x - centre · Σ x. A table says what it is for its codes. */
 // @ts-ignore: decorator
 @inline
-function centre(kind: i32, table: usize): i32 {
+export function centre(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return -load<i32>(table, 16);
   return kind < 20 ? 1 : kind < 28 ? 1 << (kind - 21) : 0;
 }
@@ -33,7 +33,7 @@ function tableDepth(table: usize): i32 {
  */
 // @ts-ignore: decorator
 @inline
-function depth(kind: i32, table: usize): i32 {
+export function depth(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return tableDepth(table);
   if (kind < 20) return 64; // codes <= 2: 64·2·127·2 = 32512 <= 32767
   if (kind == 22) return 32; // codes <= 3: 32·2·127·3 = 24384
@@ -172,6 +172,29 @@ function multiplyByTwos(codes: usize, panel: usize, steps: i32, sums: usize, one
 }
 
 /**
+ * sums += an unpacked tile x pairs of tokens. `bytes`: 4 a row of the tile. sums: [2 tokens][64 rows] int32 of a pair,
+ * sumBytes from pair to pair. `narrow`: 16-bit lanes, `depth` steps at a time.
+ */
+// @ts-ignore: decorator
+@inline
+export function multiplyPairs(
+  codes: usize, bytes: usize, panel: usize, pairBytes: usize, pairs: i32, steps: i32, sums: usize, sumBytes: usize,
+  depth: i32, ones: v128, narrow: bool, wide: bool,
+): void {
+  for (let pair = 0; pair < pairs; pair++) {
+    if (!narrow || depth == 1) {
+      for (let o: usize = 0; o < bytes; o += 64) multiply(codes + o, panel, steps, sums + o, wide);
+    } else if (depth > 2) {
+      for (let o: usize = 0; o < bytes; o += 64) multiplyNarrow(codes + o, panel, steps, sums + o, depth, ones);
+    } else {
+      for (let o: usize = 0; o < bytes; o += 64) multiplyByTwos(codes + o, panel, steps, sums + o, ones);
+    }
+    panel += pairBytes;
+    sums += sumBytes;
+  }
+}
+
+/**
  * y[n][paddedRows] of n tokens (even: a padding token is computed and ignored). panel: per pair of tokens, as
  * prepare_pairs or prepare_wide_pairs leaves it. sums, fsums: [n][groups], of prepare_sums. factors: [n]. scratch:
  * BLOCK_BYTES for the unpacked tile, then n x 256 bytes of int32 sums. kind, extra: see unpack.
@@ -200,18 +223,8 @@ function gemm(
         const units = min(blockUnits, groupEnd - block), steps = units * perUnit;
         if (wide) unpackWide(w, row, height, byteCols, block, units, scratch, kind, extra);
         else unpack(w, row, height, byteCols, block, units, scratch, kind, extra);
-        let x = panel + <usize>(block * perUnit) * 8;
-        for (let t = 0; t < n; t += 2) {
-          const to = totals + (<usize>t << 8);
-          if (!narrow || flushDepth == 1) {
-            for (let o: usize = 0; o < bytes; o += 64) multiply(scratch + o, x, steps, to + o, wide);
-          } else if (flushDepth > 2) {
-            for (let o: usize = 0; o < bytes; o += 64) multiplyNarrow(scratch + o, x, steps, to + o, flushDepth, ones);
-          } else {
-            for (let o: usize = 0; o < bytes; o += 64) multiplyByTwos(scratch + o, x, steps, to + o, ones);
-          }
-          x += pairBytes;
-        }
+        const x = panel + <usize>(block * perUnit) * 8;
+        multiplyPairs(scratch, bytes, x, pairBytes, n >> 1, steps, totals, 512, flushDepth, ones, narrow, wide);
       }
       for (let t = 0; t < n; t++) {
         const sum = i32x4.splat(middle * load<i32>(groupSums + <usize>t * tokenBytes));

@@ -7,7 +7,7 @@ import { INT8_BASE, lut8Block, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./
 import { addExact, addWeighted, tileF32 } from "./tile";
 
 // The sum of a low and a high entry is kept as an unsigned byte: sum + BIAS.
-const BIAS: i32 = 128;
+export const BIAS: i32 = 128;
 
 // Byte columns whose sums of h fit: 255·n <= 65535 gives 257, and |Σ h| <= 112·n <= 32767 gives 292. A multiple of 3.
 const INT8_BLOCK: i32 = 255;
@@ -22,7 +22,7 @@ export function prepare_binary_int8(x: usize, tables: usize, byteCols: i32, r: f
 export function prepare_binary_lut8(
   x: usize, tables: usize, steps: usize, byteCols: i32, groupByteCols: i32, p: f32,
 ): void {
-  prepareLut8(x, tables, steps, byteCols, groupByteCols, p, BIAS);
+  prepareLut8(x, tables, steps, byteCols, groupByteCols, p, BIAS, lut8Block(byteCols), 32);
 }
 
 // Sums of 16 rows in two vectors: `all` has even + 256·odd lanes (mod 2^16), `odd` the odd ones. The lanes of 16 rows are
@@ -30,14 +30,14 @@ export function prepare_binary_lut8(
 // rows 4..7, and those of `odd` rows 8..11 and 12..15.
 // @ts-ignore: decorator
 @inline
-function evenLanes(all: v128, odd: v128): v128 {
+export function evenLanes(all: v128, odd: v128): v128 {
   return i16x8.sub(all, i16x8.shl(odd, 8));
 }
 
 // acc[16] += weight · sums.
 // @ts-ignore: decorator
 @inline
-function addRows16(acc: usize, all: v128, odd: v128, forEven: v128, forOdd: v128): void {
+export function addRows16(acc: usize, all: v128, odd: v128, forEven: v128, forOdd: v128): void {
   addWeighted(acc, evenLanes(all, odd), forEven, forOdd);
   addWeighted(acc + 32, odd, forEven, forOdd);
 }
@@ -248,8 +248,8 @@ function joinRows16(acc: usize, h: v128, ho: v128, l: v128, lo: v128, hBias: v12
 // acc += sums of 16 rows, or 32 when wide, over n <= INT8_BLOCK byte columns, exact in int32.
 // @ts-ignore: decorator
 @inline
-function int8Block(w: usize, stride: usize, tables: usize, n: i32, acc: usize, mask: v128, wide: bool): void {
-  const zero = i16x8.splat(0), middle = i8x16.splat(<i8>BIAS);
+export function int8Block(w: usize, stride: usize, tables: usize, n: i32, acc: usize, mask: v128, wide: bool): void {
+  const zero = i16x8.splat(0), middle = hiddenSplat8(BIAS, n);
   const end = tables + (<usize>n << 6);
   let a0 = zero, b0 = zero, d0 = zero, e0 = zero, a1 = zero, b1 = zero, d1 = zero, e1 = zero;
   do {

@@ -177,12 +177,13 @@ function largestSum(x: usize, end: usize, p: v128, magnitude: v128): f32 {
  * whole one: the absolute values of a low and a high entry add up to at most 126 + 8/512 + 2/2 < 128, so their sum is an
  * int8; and 256·126 + 4/2 + 128 = 32386 is an int16. Halves are rounded up in low and down in high tables: one in 256
  * sums is a tie, and rounding all of them up would add up to as much as all other errors together. `bias` as in
- * prepareInt8. `p` is the power of two that brings max |x| of the token near 1.
+ * prepareInt8. `p` is the power of two that brings max |x| of the token near 1. `size`: byte columns of a block. The
+ * tables of a byte column are tableBytes after those of the one before.
  */
 // @ts-ignore: decorator
 @inline
 export function prepareLut8(
-  x: usize, tables: usize, steps: usize, byteCols: i32, groupByteCols: i32, p: f32, bias: i32,
+  x: usize, tables: usize, steps: usize, byteCols: i32, groupByteCols: i32, p: f32, bias: i32, size: i32, tableBytes: usize,
 ): void {
   const pp = f32x4.splat(p), flip = hidden(i8x16.splat(<i8>bias), byteCols);
   const magnitude = hidden(i32x4.splat(0x7fffffff), byteCols);
@@ -191,7 +192,7 @@ export function prepareLut8(
   const m1 = hidden(i16x8(-1, -1, 0, 0, -1, -1, 0, 0), byteCols);
   const m2 = hidden(i16x8(-1, -1, -1, -1, 0, 0, 0, 0), byteCols);
   const halfUp = hidden(i16x8(131, 130, 130, 129, 130, 129, 129, 128), byteCols);
-  const halfDown = i16x8.sub(halfUp, i16x8.splat(1)), size = lut8Block(byteCols);
+  const halfDown = i16x8.sub(halfUp, i16x8.splat(1));
   let largest: f32 = 0, at = steps + 4, from = x;
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
@@ -226,7 +227,7 @@ export function prepareLut8(
         v128.store(tables, lowTable);
         v128.store(tables, v128.xor(highTable, flip), 16);
         x += 32;
-        tables += 32;
+        tables += tableBytes;
       } while (x < end);
     }
   }
@@ -252,22 +253,30 @@ export function prepare_float_sums(x: usize, sums: usize, byteCols: i32, groupBy
   }
 }
 
-// The four bytes of 16 float32 entries, as four tables of bytes 0, 1, 2 and 3, at out; deal = 0 4 8 12 1 5 9 13 …
+// The lowest `count` bytes of the 16 entries e0 … e3 as `count` tables, `step` bytes apart; deal = 0 4 8 12 1 5 9 13 …
+// @ts-ignore: decorator
+@inline
+function dealBytes(e0: v128, e1: v128, e2: v128, e3: v128, out: usize, step: usize, count: i32, deal: v128): void {
+  // A 4 x 4 transpose of bytes in each vector, then of 32-bit words across the four.
+  const d0 = lookup(e0, deal), d1 = lookup(e1, deal), d2 = lookup(e2, deal), d3 = lookup(e3, deal);
+  const t0 = v128.shuffle<i32>(d0, d1, 0, 4, 1, 5), t1 = v128.shuffle<i32>(d2, d3, 0, 4, 1, 5);
+  const t2 = v128.shuffle<i32>(d0, d1, 2, 6, 3, 7), t3 = v128.shuffle<i32>(d2, d3, 2, 6, 3, 7);
+  v128.store(out, v128.shuffle<i64>(t0, t1, 0, 2));
+  v128.store(out + step, v128.shuffle<i64>(t0, t1, 1, 3));
+  v128.store(out + 2 * step, v128.shuffle<i64>(t2, t3, 0, 2));
+  if (count == 4) v128.store(out + 3 * step, v128.shuffle<i64>(t2, t3, 1, 3));
+}
+
+// The four bytes of 16 float32 entries at out.
 // @ts-ignore: decorator
 @inline
 function byteTables(z: v128, out: usize, s0: v128, s1: v128, deal: v128): void {
   const low = lowSums(z, s0, s1), high = highSums(z, s0, s1);
-  // A 4 x 4 transpose of bytes in each vector, then of 32-bit words across the four.
-  const e0 = lookup(f32x4.add(low, v128.shuffle<f32>(high, high, 0, 0, 0, 0)), deal);
-  const e1 = lookup(f32x4.add(low, v128.shuffle<f32>(high, high, 1, 1, 1, 1)), deal);
-  const e2 = lookup(f32x4.add(low, v128.shuffle<f32>(high, high, 2, 2, 2, 2)), deal);
-  const e3 = lookup(f32x4.add(low, v128.shuffle<f32>(high, high, 3, 3, 3, 3)), deal);
-  const t0 = v128.shuffle<i32>(e0, e1, 0, 4, 1, 5), t1 = v128.shuffle<i32>(e2, e3, 0, 4, 1, 5);
-  const t2 = v128.shuffle<i32>(e0, e1, 2, 6, 3, 7), t3 = v128.shuffle<i32>(e2, e3, 2, 6, 3, 7);
-  v128.store(out, v128.shuffle<i64>(t0, t1, 0, 2));
-  v128.store(out, v128.shuffle<i64>(t0, t1, 1, 3), 16);
-  v128.store(out, v128.shuffle<i64>(t2, t3, 0, 2), 32);
-  v128.store(out, v128.shuffle<i64>(t2, t3, 1, 3), 48);
+  dealBytes(
+    f32x4.add(low, v128.shuffle<f32>(high, high, 0, 0, 0, 0)), f32x4.add(low, v128.shuffle<f32>(high, high, 1, 1, 1, 1)),
+    f32x4.add(low, v128.shuffle<f32>(high, high, 2, 2, 2, 2)), f32x4.add(low, v128.shuffle<f32>(high, high, 3, 3, 3, 3)),
+    out, 16, 4, deal,
+  );
 }
 
 /** float32 tables, 128 bytes a byte column: four byte tables for the low nibble, four for the high. p as above. */
@@ -281,3 +290,56 @@ export function prepare_f32(x: usize, tables: usize, byteCols: i32, p: f32): voi
     tables += 128;
   }
 }
+
+// ±v, negative in the lanes where m is -1.
+// @ts-ignore: decorator
+@inline
+function signed(v: v128, m: v128): v128 {
+  return i32x4.sub(v128.xor(v, m), m);
+}
+
+// Three bytes of the 16 biased sums of four integers, 32 bytes apart at out.
+// @ts-ignore: decorator
+@inline
+function fixedTables(v: v128, out: usize, m0: v128, m1: v128, bias: v128, deal: v128): void {
+  let low = i32x4.add(bias, signed(v128.shuffle<i32>(v, v, 0, 0, 0, 0), m0));
+  low = i32x4.add(low, signed(v128.shuffle<i32>(v, v, 1, 1, 1, 1), m1));
+  let high = signed(v128.shuffle<i32>(v, v, 2, 2, 2, 2), m0);
+  high = i32x4.add(high, signed(v128.shuffle<i32>(v, v, 3, 3, 3, 3), m1));
+  dealBytes(
+    i32x4.add(low, v128.shuffle<i32>(high, high, 0, 0, 0, 0)), i32x4.add(low, v128.shuffle<i32>(high, high, 1, 1, 1, 1)),
+    i32x4.add(low, v128.shuffle<i32>(high, high, 2, 2, 2, 2)), i32x4.add(low, v128.shuffle<i32>(high, high, 3, 3, 3, 3)),
+    out, 32, 3, deal,
+  );
+}
+
+/** Four floats at x, times r, rounded half to even to int32; |x·r| < 2^31; magic = ROUND_F64. */
+// @ts-ignore: decorator
+@inline
+function quantize32(x: usize, r: v128, magic: v128): v128 {
+  const a = v128.load(x);
+  const q0 = f64x2.add(f64x2.mul(f64x2.promote_low_f32x4(a), r), magic);
+  const q1 = f64x2.add(f64x2.mul(f64x2.promote_low_f32x4(v128.shuffle<f64>(a, a, 1, 0)), r), magic);
+  return v128.shuffle<i32>(q0, q1, 0, 2, 4, 6);
+}
+
+/**
+ * Tables of fixed-point activations, 96 bytes a byte column: X = x·r rounded half to even, |X| < 2^21, so that a sum of four
+ * and FIXED_BIAS lies in 0..2^24 - 1. Its lowest byte for the low and the high nibble, then the middle one, then the
+ * highest.
+ */
+export function prepare_fixed(x: usize, tables: usize, byteCols: i32, r: f64): void {
+  const rr = f64x2.splat(r), magic = hidden(f64x2.splat(ROUND_F64), byteCols);
+  const m0 = hidden(i32x4(-1, 0, -1, 0), byteCols), m1 = hidden(i32x4(-1, -1, 0, 0), byteCols);
+  const bias = hidden(i32x4.splat(FIXED_BIAS), byteCols);
+  const deal = hidden(i8x16(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), byteCols);
+  for (let c = 0; c < byteCols; c++) {
+    fixedTables(quantize32(x, rr, magic), tables, m0, m1, bias, deal);
+    fixedTables(quantize32(x + 16, rr, magic), tables + 16, m0, m1, bias, deal);
+    x += 32;
+    tables += 96;
+  }
+}
+
+/** What is added to the sums of four fixed-point activations: 2^23 > 4·(2^21 - 1). */
+const FIXED_BIAS: i32 = 8388608;

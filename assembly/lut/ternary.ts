@@ -30,7 +30,7 @@ export function prepare_ternary_int8(x: usize, tables: usize, byteCols: i32, r: 
 export function prepare_ternary_lut8(
   x: usize, tables: usize, steps: usize, byteCols: i32, groupByteCols: i32, p: f32,
 ): void {
-  prepareLut8(x, tables, steps, byteCols, groupByteCols, p, 0);
+  prepareLut8(x, tables, steps, byteCols, groupByteCols, p, 0, lut8Block(byteCols), 32);
 }
 
 // One block of n <= 32 byte columns: |sum| <= 32·2·127 = 8128. `wide`: 64 rows, else 16.
