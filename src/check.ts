@@ -62,8 +62,8 @@ export function checkLength(where: string, value: ArrayLike<unknown>, length: nu
 }
 
 /** Refuses NaN and Infinity, naming the first index. */
-export function checkFinite(where: string, values: Float32Array): void {
+export function checkFinite(where: string, values: Float32Array, expected = "finite numbers"): void {
   for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) throw rangeError(where, "finite numbers", `${values[i]} at index ${i}`);
+    if (!Number.isFinite(values[i])) throw rangeError(where, expected, `${values[i]} at index ${i}`);
   }
 }

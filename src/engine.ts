@@ -39,6 +39,41 @@ type Gemm = (
   extra: number,
 ) => void;
 
+type ComplexGemv = (
+  weights: number,
+  scales: number,
+  tables: number,
+  steps: number,
+  y: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  byteCols: number,
+  groupByteCols: number,
+  part: number,
+  shared: number,
+  planes: number,
+  kinds: number,
+) => void;
+
+type ComplexGemm = (
+  weights: number,
+  scales: number,
+  panel: number,
+  sums: number,
+  y: number,
+  scratch: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  byteCols: number,
+  groupByteCols: number,
+  n: number,
+  shared: number,
+  planes: number,
+  kinds: number,
+) => void;
+
 type PrepareInt8 = (x: number, tables: number, byteCols: number, r: number) => void;
 type PrepareLut8 = (
   x: number,
@@ -57,7 +92,9 @@ export interface PrepareExports {
   prepare_ternary_int8: PrepareInt8;
   prepare_binary_lut8: PrepareLut8;
   prepare_ternary_lut8: PrepareLut8;
+  prepare_complex_lut8: PrepareLut8;
   prepare_f32(x: number, tables: number, byteCols: number, p: number): void;
+  prepare_fixed(x: number, tables: number, byteCols: number, r: number): void;
   prepare_float_sums(x: number, sums: number, byteCols: number, groupByteCols: number, p: number): void;
   prepare_q8(x: number, q: number, byteCols: number, r: number): void;
   prepare_digits(x: number, q: number, stride: number, byteCols: number, r: number): void;
@@ -102,6 +139,16 @@ export interface PrepareExports {
     sparse: number,
     colBytes: number,
     x: number,
+  ): void;
+  finish_complex(
+    y: number,
+    paddedRows: number,
+    row: number,
+    end: number,
+    fa: number,
+    ga: number,
+    fb: number,
+    gb: number,
   ): void;
   combine_digits(y: number, stride: number, row: number, end: number, factor: number): void;
 }
@@ -148,6 +195,14 @@ export class Engine {
 
   gemm(kernel: Kernel): Gemm {
     return this.#kernels[exportOf(kernel)] as Gemm;
+  }
+
+  complexGemv(kernel: Kernel): ComplexGemv {
+    return this.#kernels[exportOf(kernel)] as ComplexGemv;
+  }
+
+  complexGemm(kernel: Kernel): ComplexGemm {
+    return this.#kernels[exportOf(kernel)] as ComplexGemm;
   }
 
   get scratchBytes(): number {

@@ -9,6 +9,10 @@ const DIGIT_BASE = 254;
 
 /** Bytes of lookup tables for a unit of 8 columns. */
 const TABLE_BYTES: Readonly<Record<Exclude<Activation, "bits">, number>> = { int8: 64, lut8: 32, f32: 128 };
+/** Those of fixed-point activations have three bytes an entry, not four. */
+const FIXED_BYTES = 96;
+/** Largest magnitude of fixed-point activations (prepare_fixed in assembly/lut/prepare.ts). */
+const FIXED_MAX = 2 ** 21 - 1;
 /** Bytes of the record of a token of bit planes before the base of its first group (assembly/popcount/README.md). */
 const RECORD_BYTES = 64;
 /** Units of the smallest lut8 block (lut8Block in assembly/lut/prepare.ts). */
@@ -26,6 +30,23 @@ export interface Slot {
   readonly stepsAt: number;
   readonly sumsAt: number;
   readonly bytes: number;
+}
+
+/** Where the parts of a token of complex weights are: tables of Re x and Im x, then the steps of both. */
+export interface HalvesSlot {
+  /** From the tables of Re x to those of Im x. */
+  readonly tablesPart: number;
+  readonly stepsAt: number;
+  readonly stepsPart: number;
+  readonly bytes: number;
+}
+
+export function halvesSlotOf(activation: Activation, { byteCols, groupByteCols, groups }: Layout): HalvesSlot {
+  const unitBytes = activation === "f32" ? FIXED_BYTES : TABLE_BYTES[activation as "int8"];
+  const tables = align(byteCols * unitBytes);
+  const stepsPart = align(4 * (1 + groups * Math.ceil(groupByteCols / LUT8_BLOCK)));
+  const tablesPart = activation === "lut8" ? unitBytes : tables;
+  return { tablesPart, stepsAt: 2 * tables, stepsPart, bytes: 2 * (tables + stepsPart) };
 }
 
 function passesOf(format: Format, activation: Activation): 1 | 3 {
@@ -148,6 +169,39 @@ export function prepare(
   if (layout.offsets) exports.prepare_float_sums(x, sums, byteCols, groupByteCols, power);
   // Two planes side by side give twice the product.
   return { passes: [1 / power / (kind === "ternary" ? 2 : 1)], together: 1 };
+}
+
+/**
+ * Prepares Re x (half 0) or Im x (half 1) of one token of complex weights. Kernels leave twice the product unless it is of
+ * exact integers.
+ * @param x address of float32 [byteCols * 8], padded with zeros
+ * @param at address of the slot
+ * @param largest max |x|, or more
+ */
+export function prepareHalf(
+  { exports, arena }: Engine,
+  activation: Activation,
+  { byteCols, groupByteCols }: Layout,
+  { tablesPart, stepsAt, stepsPart }: HalvesSlot,
+  half: 0 | 1,
+  x: number,
+  at: number,
+  largest: number,
+): Factors {
+  const tables = at + half * tablesPart;
+  if (activation === "int8") {
+    exports.prepare_binary_int8(x, tables, byteCols, ratioOf(largest));
+    return factorsOf(1, largest);
+  }
+  const power = normalizer(largest);
+  const together = 1 / power;
+  if (activation === "lut8") {
+    const steps = at + stepsAt + half * stepsPart;
+    exports.prepare_complex_lut8(x, tables, steps, byteCols, groupByteCols, power);
+    return { passes: [(arena.floats[steps / 4] as number) / 2], together };
+  }
+  exports.prepare_fixed(x, tables, byteCols, largest === 0 ? 0 : FIXED_MAX / largest);
+  return { passes: [(largest * power) / FIXED_MAX / 2], together };
 }
 
 /**

@@ -21,6 +21,7 @@ export type FormatName =
   | "ternary"
   | "bcq"
   | "bitplane"
+  | "complex"
   | `uniform${UniformBits}`
   | `codebook${IndexBits}`
   | `codebook${IndexBits}_i16`
@@ -35,8 +36,11 @@ export interface Format {
   readonly chunk: number;
   /** Columns of the longest group whose integer sums fit int32; a longer one is stored as several with one scale. */
   readonly maxGroup?: number;
-  /** What meets the weights in gemv: lookup tables of x; int8 x; int16 x, as it is or for codes of a byte each; bit planes. */
-  readonly operand: "tables" | "quads" | "wide" | "bytePairs" | "bits";
+  /**
+   * What meets the weights in gemv: lookup tables of x; those of Re x and Im x; int8 x; int16 x, as it is or for codes of a
+   * byte each; bit planes.
+   */
+  readonly operand: "tables" | "halves" | "quads" | "wide" | "bytePairs" | "bits";
   /** What assembly/dot/gemm.ts calls the unpacking of it. */
   readonly unpack?: number;
 }
@@ -82,6 +86,7 @@ export const formats: Readonly<Record<FormatName, Format>> = {
   binary: { layout: "planes", bits: 1, chunk: 8, operand: "tables", unpack: 1 },
   ternary: { layout: "planes", bits: 2, chunk: 8, operand: "tables", unpack: 2 },
   bcq: { layout: "planes", bits: 1, chunk: 8, operand: "tables" },
+  complex: { layout: "planes", bits: 1, chunk: 8, operand: "halves" },
   bitplane: { layout: "bits", bits: 1, chunk: 32, maxGroup: MAX_BITS_GROUP, operand: "bits" },
   uniform2: uniformFormat(2),
   uniform3: uniformFormat(3),
@@ -155,6 +160,26 @@ function planeKernels(format: "binary" | "bcq"): Kernel[] {
   ];
 }
 
+/** Kernels of complex planes: what is summed are signs. */
+function complexKernels(): Kernel[] {
+  const row = (activation: Activation, tile: readonly [number, number], bound: string): Kernel => ({
+    name: `gemv_complex_${activation}_${tile.join("x")}`,
+    op: "gemv",
+    format: "complex",
+    activation,
+    needs: "simd128",
+    tile,
+    bound,
+  });
+  return [
+    row("int8", [32, 8], `${binaryInt8Bound}; P + Q: 2·127·cols < 2^31 for cols <= 8388608`),
+    row("lut8", [32, 8], `${binaryLut8Bound}; P + Q: 2·4096·127·2047 < 2^31`),
+    row("f32", [16, 8], "bytes of 24-bit sums: 4·(2^21 - 1) < 2^23; unsigned 16-bit: 2·128·255 = 65280 <= 65535"),
+    // By executed instructions lookup wins at every number of tokens, with the dot product instruction of ARM too.
+    ...gemmKernels("complex", "int8", Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, "gemm_complex_int8_16x2"),
+  ];
+}
+
 const bitplaneGemv: Kernel = {
   name: "gemv_bitplane_bits_16x32",
   op: "gemv",
@@ -174,13 +199,14 @@ function gemmKernels(
   activation: Activation,
   fromTokens: number,
   fromTokens32 = fromTokens,
+  from = isWide(formats[format]) ? "gemm_wide_16x2" : "gemm_int8_16x2",
 ): Kernel[] {
   const gemm = { op: "gemm", format, activation, tile: [16, 2] } as const;
   const name = `gemm_${format}_${activation}_16x2`;
   const wide = isWide(formats[format]);
   const i16: Kernel = {
     name,
-    export: wide ? "gemm_wide_16x2" : "gemm_int8_16x2",
+    export: from,
     ...gemm,
     needs: "simd128",
     fromTokens,
@@ -189,7 +215,7 @@ function gemmKernels(
   if (wide) return [i16];
   const i32: Kernel = {
     name: `${name}_i32`,
-    export: "gemm_int8_16x2_i32",
+    export: `${from}_i32`,
     ...gemm,
     needs: "relaxed",
     dot: "i32",
@@ -250,6 +276,7 @@ export const kernels: readonly Kernel[] = [
   },
   { name: "gemv_ternary_f32_8x8", ...ternaryGemv, activation: "f32", tile: [8, 8], bound: f32Bound },
   ...planeKernels("bcq"),
+  ...complexKernels(),
   bitplaneGemv,
   {
     ...bitplaneGemv,

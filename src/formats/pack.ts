@@ -11,8 +11,16 @@ import {
   typeError,
 } from "../check.ts";
 import { engineOf } from "../engine.ts";
-import { type Layout, makeLayout, offsetsAt, scalesAt, tablesAt, writeGroupValues } from "../layouts/layout.ts";
-import { type Matrix, type MatrixSpec, PackedMatrix } from "../matrix.ts";
+import {
+  type Layout,
+  makeLayout,
+  offsetsAt,
+  scaleFloats,
+  scalesAt,
+  tablesAt,
+  writeGroupValues,
+} from "../layouts/layout.ts";
+import { type ComplexSpec, type MatrixSpec, PackedMatrix } from "../matrix.ts";
 import { weightBits } from "../quantize/bitplane.ts";
 import { type GroupShape, groupsOf } from "../quantize/weights.ts";
 import { ACTIVATIONS, type Activation, candidates, type FormatName, formats, kernels } from "../registry.ts";
@@ -121,15 +129,19 @@ export interface Content {
   readonly columnOrder?: Uint32Array | undefined;
   /** Bit planes: `MatrixSpec.types`. */
   readonly types?: number;
+  /** Complex: `MatrixSpec.complex`. Rows and columns of `shape` are those of the complex matrix. */
+  readonly complex?: ComplexSpec;
+  /** Scales are [1] or [groups]: all rows share them. */
+  readonly sharedScales?: boolean;
   /** Fills the weights, which are the first layout.weightBytes of `bytes`. */
   readonly write: (bytes: Uint8Array, layout: Layout) => void;
   readonly reader: (layout: Layout) => MatrixSpec["readRow"];
 }
 
 /** Allocates and fills a matrix. A writer that throws leaves memory as it was. */
-export function makeMatrix(where: string, lb: unknown, content: Content): Matrix {
+export function makeMatrix(where: string, lb: unknown, content: Content): PackedMatrix {
   const engine = engineOf(where, lb);
-  const { format, shape, scales, offsets, tables, types } = content;
+  const { format, shape, scales, offsets, tables, types, complex } = content;
   const { rows, cols, groupSize, activation, kernel } = shape;
   if (kernel !== undefined) {
     const names = (["gemv", "gemm"] as const)
@@ -146,6 +158,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Matrix
     bitsPerWeight: types ? weightBits(types) : kind === "planes" && bits === 1 ? scales.length : bits,
     planes: scales.length,
     offsets: offsets !== undefined,
+    sharedScales: content.sharedScales ?? false,
     ...(tables && { tableBytes: tables.length }),
     ...(maxGroup !== undefined && { maxGroup }),
   });
@@ -154,7 +167,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Matrix
   try {
     const bytes = arena.bytes.subarray(address, address + layout.bytes);
     content.write(bytes.subarray(0, layout.weightBytes), layout);
-    const groupFloats = layout.groups * layout.paddedRows;
+    const groupFloats = scaleFloats(layout);
     const floatsAt = (offset: number): Float32Array => {
       const start = (address + offset) / 4;
       return arena.floats.subarray(start, start + groupFloats);
@@ -167,12 +180,13 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Matrix
     const spec: MatrixSpec = {
       label: content.label,
       format,
-      rows,
-      cols,
+      rows: complex ? 2 * rows : rows,
+      cols: complex ? 2 * cols : cols,
       activation,
       layout,
       columnOrder: content.columnOrder,
       types,
+      complex,
       kernel,
       readRow: content.reader(layout),
     };

@@ -17,6 +17,8 @@ export interface Layout {
   /** Matrices of scales, one a plane. */
   readonly planes: number;
   readonly offsets: boolean;
+  /** Scales are those of one tile: all rows share them. */
+  readonly sharedScales: boolean;
   readonly tableBytes: number;
   readonly bytes: number;
 }
@@ -30,6 +32,8 @@ export interface LayoutOptions {
   readonly bitsPerWeight: number;
   readonly planes?: number;
   readonly offsets?: boolean;
+  /** Not together with offsets. */
+  readonly sharedScales?: boolean;
   readonly tableBytes?: number;
   /** Longest group whose sums fit int32; a longer one is stored as several with the same scale. */
   readonly maxGroup?: number;
@@ -37,14 +41,16 @@ export interface LayoutOptions {
 
 export function makeLayout(options: LayoutOptions): Layout {
   const { rows, cols, chunk, bitsPerWeight, planes = 1, offsets = false, tableBytes = 0, maxGroup } = options;
+  const { sharedScales = false } = options;
   const chunkUnits = chunk / UNIT_COLS;
   const byteCols = Math.ceil(cols / chunk) * chunkUnits;
   const groupByteCols = Math.min(byteCols, chunkUnits * groupChunks(options.groupSize, cols, chunk, maxGroup));
   const groups = Math.ceil(byteCols / groupByteCols);
   const paddedRows = Math.ceil(rows / STRIP_ROWS) * STRIP_ROWS;
   const weightBytes = paddedRows * byteCols * bitsPerWeight;
-  const bytes = weightBytes + paddedRows * groups * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
-  return { byteCols, groupByteCols, groups, paddedRows, weightBytes, planes, offsets, tableBytes, bytes };
+  const scaleRows = sharedScales ? TILE_ROWS : paddedRows;
+  const bytes = weightBytes + scaleRows * groups * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
+  return { byteCols, groupByteCols, groups, paddedRows, weightBytes, planes, offsets, sharedScales, tableBytes, bytes };
 }
 
 // Chunks of a stored group: those of a given one, or the most that divide them and stay within maxGroup columns.
@@ -62,18 +68,24 @@ function groupChunks(groupSize: number, cols: number, chunk: number, maxGroup = 
  * Where the scale or offset of a group of a row is among those of its plane: float32 [tile of 64 rows][groups][rows of the
  * tile], so that a kernel reads those of a tile in order.
  */
-export function groupPlace(row: number, group: number, { groups, paddedRows }: Layout): number {
+export function groupPlace(row: number, group: number, { groups, paddedRows, sharedScales }: Layout): number {
+  if (sharedScales) return group * TILE_ROWS + (row % TILE_ROWS);
   const tile = row - (row % TILE_ROWS);
   return tile * groups + group * Math.min(TILE_ROWS, paddedRows - tile) + (row - tile);
 }
 
-/** Offset of the scales of the first plane, in bytes; those of plane p follow at p · groups · paddedRows · 4. */
+/** Floats of the scales of a plane. */
+export function scaleFloats({ groups, paddedRows, sharedScales }: Layout): number {
+  return groups * (sharedScales ? TILE_ROWS : paddedRows);
+}
+
+/** Offset of the scales of the first plane, in bytes; those of plane p follow at p · scaleFloats · 4. */
 export function scalesAt(layout: Layout): number {
   return layout.weightBytes;
 }
 
 export function offsetsAt(layout: Layout): number {
-  return layout.weightBytes + layout.planes * layout.groups * layout.paddedRows * 4;
+  return layout.weightBytes + layout.planes * scaleFloats(layout) * 4;
 }
 
 export function tablesAt(layout: Layout): number {
@@ -83,7 +95,7 @@ export function tablesAt(layout: Layout): number {
 /**
  * Writes scales or offsets in the order of the kernels.
  * @param floats those of a plane, of the stored bytes
- * @param values [1], [rows] or [rows, ceil(cols / groupSize)]
+ * @param values [1], [rows] or [rows, ceil(cols / groupSize)]; shared scales: [1] or [ceil(cols / groupSize)]
  */
 export function writeGroupValues(
   floats: Float32Array,
@@ -94,6 +106,10 @@ export function writeGroupValues(
 ): void {
   const { groups, groupByteCols } = layout;
   const given = values.length / rows; // groups that were given, of which a stored one may be a part
+  if (layout.sharedScales) {
+    for (let i = 0; i < floats.length; i++) floats[i] = values[Math.floor(i / TILE_ROWS) % values.length] as number;
+    return;
+  }
   floats.fill(0);
   for (let group = 0; group < groups; group++) {
     const from = given > 1 ? Math.floor((group * groupByteCols * UNIT_COLS) / groupSize) : 0;

@@ -1,0 +1,149 @@
+import { checkInteger } from "./check.ts";
+import { type ComplexArray, checkComplex, checkFiniteComplex } from "./complex-array.ts";
+import { goneError, type PackedMatrix } from "./matrix.ts";
+import type { Activation } from "./registry.ts";
+
+/** Which factor of y = W x is conjugated: neither, y = W conj(x) ("x", iFairy's layers), y = conj(W) x ("w"). */
+export type Conjugate = "none" | "x" | "w";
+
+/** A packed matrix [rows, cols] of complex weights in linear memory. */
+export interface ComplexMatrix {
+  readonly format: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly conjugate: Conjugate;
+  /** Stored bits per complex weight, scales and padding included. */
+  readonly bitsPerWeight: number;
+  /** Stored bytes, scales and padding included. There is no second copy. */
+  readonly byteLength: number;
+  /** How activations are treated: see docs/numerics.md. */
+  readonly activation: Activation;
+  /** The kernel that `gemv` runs. */
+  readonly kernel: string;
+  /** The kernel that `gemm` runs for many tokens; for a few it runs that of `gemv` once a token. */
+  readonly gemmKernel: string;
+  /**
+   * y = W x, W conj(x) or conj(W) x, as `conjugate` says.
+   * @param x re and im [cols]
+   * @param out re and im [rows], written and returned; new arrays without it
+   * @throws TypeError, RangeError for a wrong x or out, NaN or Infinity in x, or a disposed matrix
+   */
+  gemv(x: ComplexArray, out?: ComplexArray): ComplexArray;
+  /**
+   * n tokens at once: token i of the result is gemv of token i of x, bit for bit.
+   * @param x re and im [n, cols] row-major
+   * @param out re and im [n, rows] row-major
+   * @throws as gemv
+   */
+  gemm(x: ComplexArray, n: number, out?: ComplexArray): ComplexArray;
+  /** W, re and im [rows, cols] row-major: not conjugated. */
+  dequantize(): ComplexArray;
+  /** Gives the memory back. Doing it twice is harmless; using the matrix afterwards throws. */
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Complex arrays in front of a matrix of [Re; Im]. */
+export class HalvesMatrix implements ComplexMatrix {
+  readonly format: string;
+  readonly rows: number;
+  readonly cols: number;
+  readonly conjugate: Conjugate;
+  readonly bitsPerWeight: number;
+  readonly byteLength: number;
+  readonly activation: Activation;
+  readonly kernel: string;
+  readonly gemmKernel: string;
+  readonly #matrix: PackedMatrix;
+  // What the matrix itself would say of it names the shape of [Re; Im].
+  #disposed = false;
+
+  /** @param matrix [2 rows, 2 cols], of one complex plane */
+  constructor(matrix: PackedMatrix, conjugate: Conjugate) {
+    this.#matrix = matrix;
+    this.conjugate = conjugate;
+    this.format = matrix.format;
+    this.rows = matrix.rows / 2;
+    this.cols = matrix.cols / 2;
+    this.byteLength = matrix.byteLength;
+    this.bitsPerWeight = (8 * matrix.byteLength) / (this.rows * this.cols);
+    this.activation = matrix.activation;
+    this.kernel = matrix.kernel;
+    this.gemmKernel = matrix.gemmKernel;
+  }
+
+  gemv(x: ComplexArray, out?: ComplexArray): ComplexArray {
+    return this.#multiply("gemv", x, 1, out);
+  }
+
+  gemm(x: ComplexArray, n: number, out?: ComplexArray): ComplexArray {
+    return this.#multiply("gemm", x, n, out);
+  }
+
+  dequantize(): ComplexArray {
+    this.#checkLive(`${this.format}.dequantize`);
+    const { rows, cols } = this;
+    const w = { re: new Float32Array(rows * cols), im: new Float32Array(rows * cols) };
+    const read = this.#matrix.rowReader();
+    const line = new Float32Array(2 * cols);
+    for (let row = 0; row < rows; row++) {
+      // Re y has Re w on Re x; Im y has Im w there, or its negative.
+      read(row, line);
+      w.re.set(line.subarray(0, cols), row * cols);
+      read(rows + row, line);
+      const sign = this.conjugate === "w" ? -1 : 1;
+      for (let col = 0; col < cols; col++) w.im[row * cols + col] = sign * (line[col] as number);
+    }
+    return w;
+  }
+
+  /** A copy of the stored bytes. */
+  packed(): Uint8Array {
+    return this.#matrix.packed();
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+    this.#matrix.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #multiply(op: "gemv" | "gemm", x: ComplexArray, n: number, out: ComplexArray | undefined): ComplexArray {
+    const where = `${this.format}.${op}`;
+    this.#checkLive(where);
+    const { rows, cols } = this;
+    if (op === "gemm") checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
+    const tokens = op === "gemm" ? `n ${n} x ` : "";
+    const { re, im } = checkComplex(`${where}: x`, x, n * cols, `${tokens}cols ${cols}`);
+    if (out !== undefined) checkComplex(`${where}: out`, out, n * rows, `${tokens}rows ${rows}`);
+    const joined = new Float32Array(2 * n * cols);
+    for (let token = 0; token < n; token++) {
+      joined.set(re.subarray(token * cols, (token + 1) * cols), 2 * token * cols);
+      joined.set(im.subarray(token * cols, (token + 1) * cols), (2 * token + 1) * cols);
+    }
+    const product = this.#run(where, x, joined, n);
+    const y = out ?? { re: new Float32Array(n * rows), im: new Float32Array(n * rows) };
+    for (let token = 0; token < n; token++) {
+      y.re.set(product.subarray(2 * token * rows, (2 * token + 1) * rows), token * rows);
+      y.im.set(product.subarray((2 * token + 1) * rows, 2 * (token + 1) * rows), token * rows);
+    }
+    return y;
+  }
+
+  #checkLive(where: string): void {
+    if (this.#disposed) throw goneError(where, this);
+  }
+
+  #run(where: string, x: ComplexArray, joined: Float32Array, n: number): Float32Array {
+    try {
+      return n === 1 ? this.#matrix.gemv(joined) : this.#matrix.gemm(joined, n);
+    } catch (error) {
+      // The matrix would name an index of the joined arrays.
+      if (error instanceof RangeError) checkFiniteComplex(`${where}: x`, x);
+      throw error;
+    }
+  }
+}

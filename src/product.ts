@@ -1,0 +1,305 @@
+// From activations to results: copy in, prepare, kernel, finish, copy out.
+import { checkFinite, rangeError } from "./check.ts";
+import { type Engine, GEMM_SUM_BYTES, GEMM_TILE_BYTES } from "./engine.ts";
+import { offsetsAt, scalesAt, tablesAt, UNIT_COLS } from "./layouts/layout.ts";
+import type { MatrixSpec } from "./matrix.ts";
+import { align, type Factors, factorsOf, prepare, prepareBits, quantize, type Slot, slotOf } from "./prepare.ts";
+import { type Activation, type Format, formats, isWide, type Kernel, TILE_ROWS } from "./registry.ts";
+import type { Side } from "./side.ts";
+
+/** How a matrix is multiplied by tokens. */
+export interface Product {
+  /** The kernels of gemv and of gemm with many tokens. */
+  readonly kernel: string;
+  readonly gemmKernel: string;
+  /** Tokens of one pass, of a call with n. */
+  passTokens(n: number): number;
+  /**
+   * A pass: checks x, then writes y.
+   * @param address of the stored bytes
+   * @param x [tokens, cols]
+   * @param y [tokens, rows]
+   */
+  run(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): void;
+}
+
+// Tokens of one pass: more bring little, and their sums and results must stay near the processor.
+export const PANEL_TOKENS = 128;
+const FEW_TOKENS = 8;
+// What all tokens of a pass are prepared to: beyond this it does not stay in a second-level cache.
+const FEW_BYTES = 262144;
+// Weights that stay in a second-level cache while several tokens pass over them.
+const TILE_BYTES = 131072;
+// Rows of y between the weights and the branches.
+const BRANCH_ROWS = 1024;
+// Result rows, then the working space of the kernels, which for lut8 is 16 bytes a row.
+const Y_BYTES: Readonly<Record<Activation, number>> = { int8: 8, lut8: 20, f32: 8, bits: 8 };
+
+/** The kernels of a job, and from how many tokens on that of gemm is used. */
+export interface Choice {
+  readonly gemv: Kernel;
+  readonly gemm: Kernel | undefined;
+  readonly fromTokens: number;
+  readonly kernel: string;
+  readonly gemmKernel: string;
+}
+
+export function chooseKernels(engine: Engine, { format, activation, kernel: forced }: MatrixSpec): Choice {
+  const gemv = engine.kernel("gemv", format, activation, forced) as Kernel;
+  const gemm = engine.kernel("gemm", format, activation, forced);
+  let fromTokens = gemm?.fromTokens ?? Number.POSITIVE_INFINITY;
+  if (forced !== undefined) fromTokens = forced === gemm?.name ? 2 : Number.POSITIVE_INFINITY;
+  const gemmKernel = Number.isFinite(fromTokens) ? (gemm as Kernel).name : gemv.name;
+  return { gemv, gemm, fromTokens, kernel: gemv.name, gemmKernel };
+}
+
+/** Tokens of a pass of a few, of which each is prepared to `bytes`. */
+export function fewTokens(bytes: number): number {
+  return Math.max(1, Math.min(FEW_TOKENS, Math.floor(FEW_BYTES / bytes)));
+}
+
+/** Rows, whole tiles, whose weights stay cached while several tokens meet them. */
+export function cachedRows(rowBytes: number): number {
+  return Math.max(TILE_ROWS, Math.floor(TILE_BYTES / rowBytes / TILE_ROWS) * TILE_ROWS);
+}
+
+/** Refuses NaN and Infinity by what absmax says of them, with scratch memory as it was before the call. */
+export function checkLargest(
+  engine: Engine,
+  where: string,
+  largest: number,
+  x: Float32Array,
+  scratchBytes: number,
+): void {
+  if (Number.isFinite(largest)) return;
+  engine.shrinkScratch(scratchBytes);
+  checkFinite(`${where}: x`, x);
+  throw rangeError(`${where}: x`, "numbers that stay finite when multiplied by colScale", String(largest));
+}
+
+/** y = W x. */
+export class RealProduct implements Product {
+  readonly kernel: string;
+  readonly gemmKernel: string;
+  readonly #engine: Engine;
+  readonly #spec: MatrixSpec;
+  readonly #side: Side | undefined;
+  readonly #format: Format;
+  readonly #slot: Slot;
+  readonly #choice: Choice;
+
+  constructor(engine: Engine, spec: MatrixSpec, side: Side | undefined) {
+    const { format, activation, layout, types } = spec;
+    this.#engine = engine;
+    this.#spec = spec;
+    this.#side = side;
+    this.#format = formats[format];
+    this.#slot = slotOf(this.#format, activation, engine.variant, layout, types);
+    this.#choice = chooseKernels(engine, spec);
+    this.kernel = this.#choice.kernel;
+    this.gemmKernel = this.#choice.gemmKernel;
+  }
+
+  passTokens(n: number): number {
+    return n >= this.#choice.fromTokens ? PANEL_TOKENS : fewTokens(this.#slot.passes * this.#slot.bytes);
+  }
+
+  // Both ways give the same bits, so the last pass of many may be one of a few.
+  run(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): void {
+    if (tokens >= this.#choice.fromTokens) this.#many(where, address, x, tokens, y);
+    else this.#few(where, address, x, tokens, y);
+  }
+
+  // Copies one token to `at` as the weights meet it, padded with zeros, and returns max |x|. For branches it is at `side`
+  // as it was given.
+  #load(where: string, at: number, side: number, x: Float32Array, token: number, scratchBefore: number): number {
+    const { columnOrder, layout, cols } = this.#spec;
+    const { exports, arena } = this.#engine;
+    const { floats } = arena;
+    const start = at / 4;
+    const padded = layout.byteCols * UNIT_COLS;
+    const given = cols === x.length ? x : x.subarray(token * cols, (token + 1) * cols);
+    // Where columns are reordered, the scaled x waits behind them.
+    const waiting = columnOrder ? at + padded * 4 : at;
+    const scaled = this.#side?.load(given, side, waiting) ?? false;
+    if (columnOrder) {
+      const from = scaled ? floats : given;
+      const first = scaled ? waiting / 4 : 0;
+      for (let i = 0; i < cols; i++) floats[start + i] = from[first + (columnOrder[i] as number)] as number;
+    } else if (!scaled) {
+      floats.set(given, start);
+    }
+    if (padded > cols) floats.fill(0, start + cols, start + padded);
+    const largest = exports.absmax(at, padded);
+    checkLargest(this.#engine, where, largest, x, scratchBefore);
+    return largest;
+  }
+
+  // What a kernel gets besides its addresses: how many planes, or of which types, or where the table is.
+  #extra(address: number): number {
+    const { layout, types } = this.#spec;
+    if (types !== undefined) return types;
+    return layout.tableBytes > 0 ? address + tablesAt(layout) : layout.planes;
+  }
+
+  // Prepare, core and finish of a few tokens, one after the other. Tiles of weights meet every token while cached.
+  #few(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
+    const { format, activation, layout, types } = this.#spec;
+    const { byteCols, groupByteCols, paddedRows, weightBytes } = layout;
+    const slot = this.#slot;
+    const { passes } = slot;
+    const qBytes = byteCols * UNIT_COLS;
+    const xBytes = align(qBytes * 4);
+    const yBytes = Y_BYTES[activation] * paddedRows;
+    const sideBytes = this.#side?.tokenBytes ?? 0;
+    const { scratchBytes } = this.#engine;
+    const xs = this.#engine.scratch(2 * xBytes + align(3 * qBytes) + n * (passes * (slot.bytes + yBytes) + sideBytes));
+    const qs = xs + 2 * xBytes;
+    const slots = qs + align(3 * qBytes);
+    const sides = slots + n * passes * slot.bytes;
+    const ys = sides + n * sideBytes;
+    const factors: Factors[] = [];
+    for (let token = 0; token < n; token++) {
+      const largest = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
+      const at = slots + token * passes * slot.bytes;
+      factors.push(
+        types === undefined
+          ? prepare(this.#engine, format, activation, layout, slot, xs, qs, at, largest)
+          : prepareBits(this.#engine, types, this.#spec.cols, layout, slot, xs, at, largest),
+      );
+    }
+    const { exports } = this.#engine;
+    const gemv = this.#engine.gemv(this.#choice.gemv);
+    const scales = address + scalesAt(layout);
+    const offsets = layout.offsets ? address + offsetsAt(layout) : 0;
+    const extra = this.#extra(address);
+    // Branches are added while the rows of y are in the first-level cache.
+    const most = this.#side ? BRANCH_ROWS : paddedRows;
+    const rowStep = n * passes === 1 ? most : Math.min(cachedRows(weightBytes / paddedRows), most);
+    for (let row = 0; row < paddedRows; row += rowStep) {
+      const end = Math.min(row + rowStep, paddedRows);
+      for (let token = 0; token < n; token++) {
+        const { passes: passFactors, together } = factors[token] as Factors;
+        for (let pass = 0; pass < passes; pass++) {
+          const i = token * passes + pass;
+          const at = slots + i * slot.bytes;
+          gemv(
+            address,
+            scales,
+            at,
+            at + slot.stepsAt,
+            ys + i * yBytes,
+            row,
+            end,
+            paddedRows,
+            byteCols,
+            groupByteCols,
+            passFactors[pass] as number,
+            offsets,
+            at + slot.sumsAt,
+            extra,
+          );
+        }
+        const y0 = ys + token * passes * yBytes;
+        if (passes > 1) exports.combine_digits(y0, yBytes, row, end, together);
+        this.#side?.add(y0, row, end, sides + token * sideBytes);
+      }
+    }
+    this.#copyOut(ys, passes * yBytes, n, y);
+  }
+
+  // The same for many tokens: activations to a panel, tiles of weights to codes, dot products.
+  #many(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
+    const { exports, arena, variant } = this.#engine;
+    const { layout } = this.#spec;
+    const { byteCols, groupByteCols, groups, paddedRows } = layout;
+    const { unpack } = this.#format;
+    const kernel = this.#choice.gemm as Kernel;
+    const { passes } = this.#slot;
+    const count = n * passes;
+    const even = count + (count & 1);
+    const qBytes = byteCols * UNIT_COLS;
+    const xBytes = align(qBytes * 4);
+    const wide = isWide(this.#format) || variant === "simd";
+    const panelBytes = qBytes * (wide ? 2 : 1);
+    const sumBytes = align(even * groups * 4);
+    const yBytes = paddedRows * 4;
+    const sideBytes = this.#side?.tokenBytes ?? 0;
+    const { scratchBytes } = this.#engine;
+    const xs = this.#engine.scratch(
+      2 * xBytes +
+        n * sideBytes +
+        align(even * qBytes) +
+        even * panelBytes +
+        2 * sumBytes +
+        align(even * 4) +
+        even * yBytes +
+        GEMM_TILE_BYTES +
+        even * GEMM_SUM_BYTES,
+    );
+    const sides = xs + 2 * xBytes;
+    const qs = sides + n * sideBytes;
+    const panel = qs + align(even * qBytes);
+    const sums = panel + even * panelBytes;
+    const floatSums = sums + sumBytes;
+    const factors = floatSums + sumBytes;
+    const ys = factors + align(even * 4);
+    const scratch = ys + even * yBytes;
+    const together: number[] = [];
+    if (even > count) arena.bytes.fill(0, qs + count * qBytes, qs + even * qBytes);
+    arena.floats[factors / 4 + even - 1] = 0;
+    for (let token = 0; token < n; token++) {
+      const largest = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
+      quantize(this.#engine, xs, qs + token * passes * qBytes, qBytes, byteCols, passes, largest);
+      const factor = factorsOf(passes, largest);
+      arena.floats.set(factor.passes, factors / 4 + token * passes);
+      together.push(factor.together);
+    }
+    const pairs = wide ? exports.prepare_wide_pairs : exports.prepare_pairs;
+    for (let i = 0; i < even; i++) {
+      const q = qs + i * qBytes;
+      exports.prepare_sums(q, sums + i * groups * 4, floatSums + i * groups * 4, byteCols, groupByteCols);
+      if (i % 2 === 0) pairs(q, q + qBytes, panel + i * panelBytes, byteCols);
+    }
+    const gemm = this.#engine.gemm(kernel);
+    const rowStep = this.#side ? BRANCH_ROWS : paddedRows;
+    for (let row = 0; row < paddedRows; row += rowStep) {
+      const end = Math.min(row + rowStep, paddedRows);
+      gemm(
+        address,
+        address + scalesAt(layout),
+        panel,
+        sums,
+        factors,
+        ys,
+        scratch,
+        row,
+        end,
+        paddedRows,
+        byteCols,
+        groupByteCols,
+        even,
+        layout.offsets ? address + offsetsAt(layout) : 0,
+        floatSums,
+        unpack as number,
+        this.#extra(address),
+      );
+      for (let token = 0; token < n; token++) {
+        const y0 = ys + token * passes * yBytes;
+        if (passes > 1) exports.combine_digits(y0, yBytes, row, end, together[token] as number);
+        this.#side?.add(y0, row, end, sides + token * sideBytes);
+      }
+    }
+    this.#copyOut(ys, passes * yBytes, n, y);
+  }
+
+  // The results of n tokens, `bytes` apart in linear memory, to [n, rows].
+  #copyOut(from: number, bytes: number, n: number, y: Float32Array): void {
+    const { rows } = this.#spec;
+    const { floats } = this.#engine.arena;
+    for (let token = 0; token < n; token++) {
+      const start = (from + token * bytes) / 4;
+      y.set(floats.subarray(start, start + rows), token * rows);
+    }
+  }
+}
