@@ -24,6 +24,19 @@ export function halfToFloat(where: string, bits: Uint16Array): Float32Array {
 }
 
 /**
+ * bfloat16: the high half of a float32.
+ *
+ * @param bits the 16 bits of each number
+ * @throws TypeError; NaN and Infinity come through as what they are
+ */
+export function bfloat16ToFloat(where: string, bits: Uint16Array): Float32Array {
+  if (!(bits instanceof Uint16Array)) throw typeError(where, "a Uint16Array of bfloat16 bits", bits);
+  const words = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16;
+  return new Float32Array(words.buffer);
+}
+
+/**
  * E8M0, the scales of MX formats: 2^(e - 127).
  *
  * @throws TypeError; RangeError for 255, which is NaN

@@ -1,5 +1,5 @@
 // What the quantisers share: the shape and the check of their input, and when they hand over.
-import { checkFloats, rangeError } from "../check.ts";
+import { checkFinite, checkFloats } from "../check.ts";
 
 /** A row-major matrix, checked by the caller. */
 export interface MatrixShape {
@@ -26,8 +26,6 @@ export function groupsOf({ cols, groupSize }: Pick<GroupShape, "cols" | "groupSi
 /** Refuses a wrong type or length, and NaN and Infinity with their index. */
 export function checkWeights(where: string, w: unknown, { rows, cols }: MatrixShape): Float32Array {
   const values = checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) throw rangeError(`${where}: w`, "finite weights", `${values[i]} at index ${i}`);
-  }
+  checkFinite(`${where}: w`, values, "finite weights");
   return values;
 }
