@@ -46,7 +46,7 @@ try {
     encoding: "utf8",
   });
   const tarball = join(folder, (JSON.parse(stdout) as { filename: string }[])[0]?.filename ?? "");
-  step("types as a consumer sees them", "attw", [tarball, "--profile", "esm-only", "--entrypoints", "."]);
+  step("types as a consumer sees them", "attw", [tarball, "--profile", "esm-only", "--entrypoints", ".", "complex"]);
 } finally {
   rmSync(folder, { recursive: true });
 }
