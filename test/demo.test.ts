@@ -4,10 +4,11 @@ import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { init } from "lowbit";
 import { formatFor, readOptions } from "../examples/shakespeare/options.ts";
 import { parseSafetensors, type Safetensors } from "../examples/shakespeare/safetensors.ts";
 import { joinShards, referencePath, shardPaths } from "../examples/shakespeare/shards.ts";
-import { type Config, readConfig } from "../examples/shakespeare/weights.ts";
+import { type Config, loadWeights, readConfig } from "../examples/shakespeare/weights.ts";
 import * as assert from "./lib/assert.ts";
 import { suite } from "./lib/suite.ts";
 
@@ -23,6 +24,8 @@ function run(...args: string[]): { status: number | null; stdout: string; stderr
 for (const [model, loss] of [
   ["ternary", 1.0156],
   ["binary", 0.9876],
+  ["fairy1", 1.0193],
+  ["fairy2", 1.0607],
 ] as const) {
   t(`--verify: ${model} agrees with its reference logits`, () => {
     const { status, stdout } = run("--model", model, "--verify");
@@ -125,6 +128,24 @@ t("--format, --group and --search must go with the model and each other", () => 
 
 const bytes = new Uint8Array(readFileSync(join(example, "models", "binary.safetensors")));
 const headerLength = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+
+t("a Fairy2i model of another number of stages than its config says is refused", async () => {
+  const lb = await init();
+  const { used } = lb.memory;
+  for (const [model, claimed, message] of [
+    ["fairy2", "fairy1", /\.weight\.[UW]1(_scale)?: unexpected tensor/],
+    ["fairy1", "fairy2", /\.weight\.U1(_scale)?: /],
+  ] as const) {
+    const file = parseSafetensors(new Uint8Array(readFileSync(join(example, "models", `${model}.safetensors`))));
+    const config: Config = { ...readConfig(file), format: claimed };
+    assert.throws(
+      () => loadWeights(lb, file, config, { activation: "int8" }),
+      (error: Error) => error.name === "FileError" && message.test(error.message),
+      model,
+    );
+    assert.is(lb.memory.used, used, model);
+  }
+});
 
 t("safetensors: a truncated file is refused wherever it ends", () => {
   for (const end of [

@@ -13,6 +13,19 @@ import {
   prepareLut8,
 } from "./reference/activation.ts";
 import { packSigns, quantizeBinary } from "./reference/binary.ts";
+import {
+  fairy2iWeights,
+  foldReal,
+  gemvComplexExact,
+  gemvComplexInt8,
+  gemvComplexLut8,
+  joinReal,
+  makeComplex,
+  phaseCode,
+  quantizeFairy2i,
+  quantizePhase,
+  splitReal,
+} from "./reference/complex.ts";
 import { gemvInt8, gemvLut8, nibblePattern } from "./reference/gemv.ts";
 import { padRows, tileBytes, tileScales } from "./reference/layout.ts";
 import { absMax, roundHalfEven } from "./reference/rounding.ts";
@@ -339,6 +352,177 @@ quantisers("interchange bytes by hand", () => {
   equalBits(packSigns(codesFromText(["+-++---++", "---------"]), 2, 9), Uint8Array.of(0x8d, 1, 0, 0), "signs");
   // Row: + - 0 + | 0  ->  10 01 00 10 read from the right, then 01
   equalBits(packCodes(codesFromText(["+-0+0"]), 1, 5), Uint8Array.of(0b10_01_00_10, 0b01), "codes");
+});
+
+const complex = suite("reference: complex");
+
+complex("codes by hand", () => {
+  // Every 45 degrees, from 0 on; then zeros.
+  const points = [
+    [1, 0],
+    [1, 1],
+    [0, 1],
+    [-1, 1],
+    [-1, 0],
+    [-1, -1],
+    [0, -1],
+    [1, -1],
+    [0, 0],
+    [-0, -0],
+    [-1, -0],
+  ] as const;
+  const codes = (ties: "sector" | "imaginary"): string => points.map(([re, im]) => phaseCode(re, im, ties)).join("");
+  is(codes("sector"), "01122330002");
+  is(codes("imaginary"), "01112333112");
+  // The last place decides.
+  const below = 1 - 2 ** -24;
+  is(phaseCode(1, below, "sector"), 0);
+  is(phaseCode(below, 1, "sector"), 1);
+  is(phaseCode(-below, -1, "sector"), 3);
+  is(phaseCode(-1, -below, "sector"), 2);
+});
+
+complex("scales by hand", () => {
+  // 1+0.5i -> 1, 0.5-3i -> -i, -4+2i -> -1
+  // 0+0i   -> 1,    8i  -> i,    1-2i -> -i
+  const w = { re: floats(1, 0.5, -4, 0, 0, 1), im: floats(0.5, -3, 2, 0, 8, -2) };
+  const run = (scale: "matrix" | "row" | "tile", groupSize?: number) =>
+    quantizePhase(w, 2, 3, { scale, ties: "sector", least: 0.125, ...(groupSize && { groupSize }) });
+  equalBits(run("matrix").codes, Uint8Array.of(0, 3, 2, 0, 1, 3), "codes");
+  equalBits(run("matrix").scales.re, floats(5 / 3), "matrix, re");
+  equalBits(run("matrix").scales.im, floats(13 / 3), "matrix, im");
+  equalBits(run("row").scales.re, floats(2.5, 0.125), "rows, re");
+  equalBits(run("row").scales.im, floats(3, 5), "rows, im");
+  equalBits(run("row", 2).scales.re, floats(1, 4, 0.125, 0.125), "groups, re");
+  equalBits(run("row", 2).scales.im, floats(3, 0.125, 8, 2), "groups, im");
+  equalBits(run("tile", 2).scales.re, floats(0.5, 4), "tiles, re");
+  equalBits(run("tile", 2).scales.im, floats(5.5, 2), "tiles, im");
+});
+
+complex("multiplies by hand, with each conjugate", () => {
+  // [2i, -3] x (1 + 2i, 3 - i): 2i - 4 - 9 + 3i
+  const product = (conjugate: "none" | "x" | "w") => {
+    const scales = { re: floats(3), im: floats(2) };
+    const weights = makeComplex({ rows: 1, cols: 2, planes: [{ codes: Uint8Array.of(1, 2), scales, conjugate }] });
+    const { re, im } = gemvComplexExact(weights, { re: floats(1, 3), im: floats(2, -1) });
+    return [re[0], im[0]].join();
+  };
+  is(product("none"), "-13,5");
+  is(product("x"), "-5,-1"); // 2i (1 - 2i) - 3 (3 + i) = 2i + 4 - 9 - 3i
+  is(product("w"), "-5,1"); // -2i (1 + 2i) - 3 (3 - i) = -2i + 4 - 9 + 3i
+});
+
+complex("int8 by hand: scales of both parts, or one", () => {
+  const scales = { re: floats(3), im: floats(2) };
+  const weights = makeComplex({ rows: 1, cols: 2, planes: [{ codes: Uint8Array.of(1, 2), scales }] });
+  const x = { re: floats(1, 4), im: floats(2, -1) };
+  // Re x: 32 (31.75), 127 in units of 4 / 127; Im x: 127, -64 (a tie) in units of 2 / 127.
+  const [a, b] = [f32(4 / 127), f32(2 / 127)];
+  const y = gemvComplexInt8(weights, x);
+  equalBits(y.re, floats(f32(-127 * 3 * a) + f32(-127 * 2 * b)), "re");
+  equalBits(y.im, floats(f32(64 * 3 * b) + f32(32 * 2 * a)), "im");
+  // With one scale Im x is 64 (63.5, a tie), -32 (-31.75).
+  const one = gemvComplexInt8(weights, x, true);
+  equalBits(one.re, floats(f32(-127 * 3 * a) + f32(-64 * 2 * a)), "one scale, re");
+  equalBits(one.im, floats(f32(32 * 3 * a) + f32(32 * 2 * a)), "one scale, im");
+});
+
+complex("int8 and lut8 come near the product, plane by plane and group by group", () => {
+  const rng = random("reference complex");
+  for (const [rows, cols, groupSize] of [
+    [3, 8, 8],
+    [5, 100, 24],
+    [4, 1000, 1000],
+    [1, 40000, 40000],
+  ] as const) {
+    const groups = Math.ceil(cols / groupSize);
+    const planes = (["none", "x", "w"] as const).map((conjugate) => ({
+      codes: Uint8Array.from({ length: rows * cols }, () => rng.int(0, 3)),
+      scales: { re: rng.gaussians(rows * groups), im: rng.gaussians(rows * groups) },
+      conjugate,
+    }));
+    const weights = makeComplex({ rows, cols, groupSize, planes });
+    const x = { re: rng.gaussians(cols), im: rng.gaussians(cols).map((v) => v * 1e-3) };
+    const exact = gemvComplexExact(weights, x);
+    const flat = (y: { re: ArrayLike<number>; im: ArrayLike<number> }): number[] => [
+      ...Array.from(y.re),
+      ...Array.from(y.im),
+    ];
+    nmseBelow(flat(gemvComplexInt8(weights, x)), flat(exact), 3e-3, `int8, ${cols} columns`);
+    nmseBelow(flat(gemvComplexLut8(weights, x)), flat(exact), 3e-3, `lut8, ${cols} columns`);
+  }
+});
+
+complex("lut8 is exact where its tables are, and adds segments one by one", () => {
+  // One value in every byte of 8 columns, so that entries are multiples of it: 126 to a byte, weight 2047.
+  const cols = 65544;
+  const spread = (value: number): Float32Array => Float32Array.from({ length: cols }, (_, k) => (k % 8 ? 0 : value));
+  const x = { re: spread(126), im: spread(-252) };
+  const codes = Uint8Array.from({ length: cols }, (_, k) => (k >> 3) % 3);
+  const one = floats(1);
+  const weights = makeComplex({ rows: 1, cols, planes: [{ codes, scales: { re: one, im: one } }] });
+  const exact = gemvComplexExact(weights, x);
+  const y = gemvComplexLut8(weights, x);
+  nmseBelow([y.re[0] as number, y.im[0] as number], [exact.re[0] as number, exact.im[0] as number], 1e-12, "y");
+});
+
+complex("splits a real matrix by hand, and joins it again", () => {
+  // [1 2]  U = 1/2 (1 + 8 + (4 - 2) i)  W = 1/2 (1 - 8 + (2 + 4) i)
+  // [4 8]
+  const a = floats(1, 2, 4, 8);
+  const { u, w } = splitReal(a, 2, 2);
+  is([u.re[0], u.im[0], w.re[0], w.im[0]].join(), "4.5,1,-3.5,3");
+  equalBits(joinReal(u, w, 2, 2), Float64Array.from(a), "joined");
+  const rng = random("reference split");
+  const large = rng.gaussians(6 * 10);
+  const parts = splitReal(large, 6, 10);
+  equalBits(Float32Array.from(joinReal(parts.u, parts.w, 6, 10)), large, "a larger one");
+  // y = U x + W conj(x) is A x.
+  const x = rng.gaussians(10);
+  const folded = foldReal(x);
+  for (let row = 0; row < 3; row++) {
+    let [re, im] = [0, 0];
+    for (let k = 0; k < 5; k++) {
+      const at = row * 5 + k;
+      const [xr, xi] = [folded.re[k], folded.im[k]] as [number, number];
+      const [ur, ui, wr, wi] = [parts.u.re, parts.u.im, parts.w.re, parts.w.im].map((p) => p[at]) as number[] as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      re += ur * xr - ui * xi + wr * xr + wi * xi;
+      im += ur * xi + ui * xr + wi * xr - wr * xi;
+    }
+    const dot = (r: number): number => x.reduce((sum, v, k) => sum + v * (large[r * 10 + k] as number), 0);
+    ok(Math.abs(re - dot(row)) < 1e-12 && Math.abs(im - dot(row + 3)) < 1e-12, `row ${row}`);
+  }
+});
+
+complex("the planes of fairy2i multiply as the joined matrix does", () => {
+  const rng = random("reference fairy2i");
+  const [rows, cols] = [6, 10];
+  const stages = quantizeFairy2i(rng.gaussians(rows * cols), rows, cols, 2, "sector");
+  const weights = fairy2iWeights(stages, rows, cols);
+  is(weights.planes.map((plane) => plane.conjugate).join(), "none,x,none,x");
+  const sum = (of: "u" | "w") => {
+    const total = { re: new Float64Array(15), im: new Float64Array(15) };
+    for (const stage of stages) {
+      stage[of].codes.forEach((code, i) => {
+        const part = code % 2 === 0 ? "re" : "im";
+        total[part][i] = (total[part][i] as number) + (code < 2 ? 1 : -1) * (stage[of].scales[part][0] as number);
+      });
+    }
+    return total;
+  };
+  const joined = joinReal(sum("u"), sum("w"), rows, cols);
+  const x = rng.gaussians(cols);
+  const y = gemvComplexExact(weights, foldReal(x));
+  for (let row = 0; row < rows; row++) {
+    const expected = x.reduce((total, v, k) => total + v * (joined[row * cols + k] as number), 0);
+    const actual = (row < 3 ? y.re[row] : y.im[row - 3]) as number;
+    ok(Math.abs(actual - expected) < 1e-12, `row ${row}: ${actual}, expected ${expected}`);
+  }
 });
 
 const layout = suite("reference: layout");

@@ -5,6 +5,7 @@ import { acceptsRelaxed } from "../src/features.ts";
 import { exportOf, kernels, type Variant } from "../src/registry.ts";
 import * as assert from "./lib/assert.ts";
 import { suite } from "./lib/suite.ts";
+import { innermostLoops, operationsOf, readFunctions } from "./lib/wat.ts";
 
 const t = suite("wasm");
 const root = new URL("../", import.meta.url);
@@ -48,8 +49,40 @@ for (const variant of ["simd", "relaxed"] as const) {
     const names = [...textOf(variant).matchAll(/^ \(export "([^"]+)"/gm)].map((m) => m[1] as string);
     const expected = kernels.filter((k) => k.needs === "simd128" || variant === "relaxed").map(exportOf);
     assert.equal(names.filter((name) => /^(gemv|gemm)_/.test(name)).sort(), [...new Set(expected)].sort());
-    const others = /^(prepare_\w+|branch_add|combine_digits|absmax|abs_sum|least|probe|dot_bits|popcnt_native)$/;
+    const others =
+      /^(prepare_\w+|branch_add|combine_digits|finish_complex|absmax|abs_sum|least|probe|dot_bits|popcnt_native)$/;
     for (const name of names) if (!/^(gemv|gemm)_/.test(name)) assert.match(name, others);
+  });
+}
+
+const swizzle = /swizzle$/;
+// Any product, of integers too, and any arithmetic of floats.
+const multiplication = /mul|dot|madd|^f(32|64)|^f(32x4|64x2)/;
+
+for (const variant of ["simd", "relaxed"] as const) {
+  t(`${variant}: no multiplication in the inner loops of complex weights`, () => {
+    const functions = readFunctions(textOf(variant));
+    for (const kernel of ["gemv_complex_lut8_32x8", "gemv_complex_int8_32x8", "gemv_complex_f32_16x8"]) {
+      const loops = innermostLoops(kernel, swizzle, functions);
+      assert.ok(loops.length > 0, `${kernel} has loops of lookups`);
+      for (const ops of loops) assert.equal(ops.filter((op) => multiplication.test(op)).join(), "", kernel);
+      // All lookups are in these loops.
+      const inLoops = loops.flat().filter((op) => swizzle.test(op)).length;
+      assert.is(inLoops, operationsOf(kernel, functions).filter((op) => swizzle.test(op)).length, `${kernel}: lookups`);
+    }
+  });
+
+  t(`${variant}: that scan finds products and float arithmetic where there are some`, () => {
+    const functions = readFunctions(textOf(variant));
+    for (const kernel of ["gemv_codebook4_int8_16x8", "gemv_binary_f32_16x8"]) {
+      const loops = innermostLoops(kernel, swizzle, functions);
+      assert.ok(
+        loops.some((ops) => ops.some((op) => multiplication.test(op))),
+        kernel,
+      );
+    }
+    // Outside of the loops of lookups: scales.
+    assert.ok(operationsOf("gemv_complex_lut8_32x8", functions).includes("f32x4.mul"));
   });
 }
 

@@ -15,8 +15,8 @@ import type { Random } from "./random.ts";
 
 export type AnyWeights = Weights<Codes>;
 
-/** Both operands of bitplane have types of their own, so it has a test file of its own. */
-export type FormatName = Exclude<RegisteredName, "bitplane">;
+/** Bit planes, whose operands have types of their own, and complex weights have test files of their own. */
+export type FormatName = Exclude<RegisteredName, "bitplane" | "complex">;
 export type Activation = Exclude<Registered, "bits">;
 
 interface CommonPack {

@@ -103,9 +103,8 @@ interface Span {
 }
 
 /** x as tables. `groupSize` is the weights': no block crosses the end of a group. */
-export function prepareLut8(x: Float32Array, groupSize: number): Lut8Activation {
+export function prepareLut8(x: Float32Array, groupSize: number, size = blockColumns(x.length)): Lut8Activation {
   const { normal, inversePower } = normalise(x);
-  const size = blockColumns(x.length);
   const spans: Span[] = [];
   for (let groupStart = 0, group = 0; groupStart < x.length; groupStart += groupSize, group++) {
     const groupEnd = Math.min(groupStart + groupSize, x.length);

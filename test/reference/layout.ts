@@ -57,7 +57,7 @@ function signByte(
 }
 
 /** The stored scales: [tile][groups][rows of the tile], so that those of a tile are read in order. */
-export function tileScales(weights: Weights): Float32Array {
+export function tileScales(weights: Pick<Weights, "rows" | "groups" | "scales">): Float32Array {
   const { rows, groups, scales } = weights;
   const padded = padRows(rows);
   const out = new Float32Array(groups * padded);
@@ -71,4 +71,24 @@ export function tileScales(weights: Weights): Float32Array {
     }
   }
   return out;
+}
+
+/** The stored bytes of matrices of signs that follow one another in each tile: [plane][byte of 8 columns][row of 16s]. */
+export function signPlaneBytes(planes: readonly Int8Array[], rows: number, cols: number): Uint8Array {
+  const padded = padRows(rows);
+  const byteCols = Math.ceil(cols / 8);
+  const bytes = new Uint8Array(padded * byteCols * planes.length);
+  let at = 0;
+  for (let first = 0; first < padded; first += tileRows) {
+    const height = Math.min(tileRows, padded - first);
+    for (const signs of planes) {
+      for (let byteCol = 0; byteCol < byteCols; byteCol++) {
+        for (let i = 0; i < height; i++) {
+          const row = first + i - (i % 16) + (laneRows[i % 16] as number);
+          bytes[at++] = signByte(signs, rows, cols, 1, row, byteCol, 0);
+        }
+      }
+    }
+  }
+  return bytes;
 }
