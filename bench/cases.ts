@@ -1,6 +1,6 @@
-import type { Lowbit, Matrix } from "lowbit";
+import type { Lowbit } from "lowbit";
 import { type Activation, candidates, type Kernel, kernels, type Variant } from "../src/registry.ts";
-import type { BenchFormat, BenchWeights } from "./formats/format.ts";
+import type { BenchFormat, BenchMatrix, BenchWeights } from "./formats/format.ts";
 import { benchFormats } from "./formats/index.ts";
 import { CHECK_TOKENS, type Layer, Reference } from "./layer.ts";
 import { type Run, sink } from "./measure.ts";
@@ -77,7 +77,7 @@ interface Made {
   readonly format: BenchFormat;
   /** The kernel that was asked for. */
   readonly forced: string | undefined;
-  readonly matrix: Matrix;
+  readonly matrix: BenchMatrix;
 }
 
 /** The packed matrices of one layer, made when a job first needs them. */
@@ -140,7 +140,7 @@ export class Matrices {
   }
 
   /** A matrix that runs the job's kernel. Jobs share it where they can: packing takes longer than all else here. */
-  #matrix(job: Job, n: number): Matrix {
+  #matrix(job: Job, n: number): BenchMatrix {
     const { kernel, format, loaded } = job;
     const { lb } = loaded;
     const { op, activation, name } = kernel;

@@ -1,4 +1,4 @@
-import type { Branches } from "lowbit";
+import type { Branches, Matrix } from "lowbit";
 import { makeRandom } from "../random.ts";
 import { type BenchFormat, labelOf } from "./format.ts";
 
@@ -20,7 +20,8 @@ export function withBranch(base: BenchFormat, kind: "rank16" | "sparse"): BenchF
           branch.addTo(line, row);
           return line;
         },
-        pack: (lb, options) => weights.pack(lb, options).with(branch.given),
+        // Only real matrices have branches.
+        pack: (lb, options) => (weights.pack(lb, options) as Matrix).with(branch.given),
       };
     },
   };

@@ -8,11 +8,17 @@ export interface PackOptions {
   readonly kernel: string | undefined;
 }
 
+/** What the bench needs of a matrix; results are written to y. */
+export interface BenchMatrix extends Pick<Matrix, "activation" | "kernel" | "gemmKernel" | "byteLength" | "dispose"> {
+  gemv(x: Float32Array, y: Float32Array): unknown;
+  gemm(x: Float32Array, n: number, y: Float32Array): unknown;
+}
+
 /** Random weights of one shape. Nothing here calls the library except `pack`: the reference must not. */
 export interface BenchWeights {
   /** The weights of one row, scaled, in float64. */
   decodeRow(row: number): Float64Array;
-  pack(lb: Lowbit, options: PackOptions): Matrix;
+  pack(lb: Lowbit, options: PackOptions): BenchMatrix;
   /** Weights that are scale · (-1, 0, 1): what the scalar kernel on packed planes takes. */
   readonly planes?: { readonly count: 1 | 2 /** [rows], positive */; readonly scales: Float32Array };
 }

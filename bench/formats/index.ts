@@ -2,6 +2,7 @@ import type { FormatName } from "../../src/registry.ts";
 import { bitplaneFormat } from "./bitplane.ts";
 import { withBranch } from "./branches.ts";
 import { codebookFormat } from "./codebook.ts";
+import { complexFormat, fairy2iFormat } from "./complex.ts";
 import type { BenchFormat } from "./format.ts";
 import { bcqFormat, binaryFormat, ternaryFormat } from "./planes.ts";
 import { uniformFormat } from "./uniform.ts";
@@ -33,6 +34,7 @@ const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
   codebook2_rows: [codebookFormat(2, "rows")],
   codebook3_rows: [codebookFormat(3, "rows")],
   codebook4_rows: [codebookFormat(4, "rows")],
+  complex: [complexFormat("matrix"), complexFormat("rows"), complexFormat("tiles"), fairy2iFormat(1), fairy2iFormat(2)],
   bitplane: [bitplaneFormat(1, 1), bitplaneFormat(2, 4)],
 };
 
