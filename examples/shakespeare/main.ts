@@ -15,6 +15,8 @@ import { loadWeights, type Quantize, readConfig } from "./weights.ts";
 const BUILT_IN: ReadonlyMap<string, string> = new Map([
   ["binary", "binary.safetensors"],
   ["ternary", "ternary.safetensors"],
+  ["fairy1", "fairy1.safetensors"],
+  ["fairy2", "fairy2.safetensors"],
   ["fp", "fp-00001-of-00002.safetensors"],
 ]);
 /** Verification fails above these. */

@@ -8,8 +8,8 @@ export const HELP = `Usage: npm run demo -- [options]
 
 Generates text with a small language model whose weights have 1 to 8 bits.
 
-  --model M        binary, ternary, fp, or a path to a .safetensors file of one of these kinds, or to a shard of several
-                   files (default ternary)
+  --model M        binary, ternary, fairy1, fairy2, fp, or a path to a .safetensors file of one of these kinds, or to a
+                   shard of several files (default ternary)
   --format F       fp only: what its bfloat16 weights are quantised to while they are loaded:
                    uniform2, uniform3, uniform4, uniform5, uniform6, uniform8, bcq1 to bcq8, codebook2, codebook3,
                    codebook4, nf4, fp4, mxfp4, nvfp4, binary or ternary
@@ -22,8 +22,8 @@ Generates text with a small language model whose weights have 1 to 8 bits.
   --seed S         0 to 4294967295: the same seed gives the same text (default: random, and printed)
   --threads N      a number, or auto (default 1)
   --variant V      auto, relaxed or simd: which WebAssembly binary (default auto)
-  --activation A   int8, lut8 or f32: how linear layers treat their input (default int8, as binary and ternary were
-                   trained; lut8: binary, ternary and bcq only)
+  --activation A   int8, lut8 or f32: how linear layers treat their input (default int8, as all models but fp were
+                   trained; lut8: binary, ternary, fairy and bcq only)
   --verify         instead of generating, compare logits with X.reference.safetensors beside X.safetensors
   --help           show this text
 `;
@@ -66,7 +66,7 @@ export function readOptions(args: string[]): Options {
     throw wrong("threads", "an integer from 1 to 256, or auto", values.threads);
   }
   if (values.prompt === "") throw wrong("prompt", "at least one character", values.prompt);
-  if (values.model === "") throw wrong("model", "binary, ternary, fp or a path", values.model);
+  if (values.model === "") throw wrong("model", "binary, ternary, fairy1, fairy2, fp or a path", values.model);
   const group = values.group === undefined ? undefined : number("group", values.group);
   if (group !== undefined && (!Number.isSafeInteger(group) || group < 1 || group % GROUP_STEP !== 0)) {
     throw wrong("group", `a multiple of ${GROUP_STEP}`, values.group);

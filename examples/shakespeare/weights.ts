@@ -1,10 +1,12 @@
-import { type Activation, binary, type Lowbit, type Matrix, ternary } from "lowbit";
+import { type Activation, binary, fairy2i, type Lowbit, type Matrix, ternary } from "lowbit";
 import { FileError, getFloats, getTensor, type Safetensors } from "./safetensors.ts";
+
+/** How linear weights are stored: signs, trits, powers of i in one or two stages, or floats that are to be quantised. */
+const FORMATS = ["binary", "ternary", "fairy1", "fairy2", "fp"] as const;
 
 /** The `config` of the file's metadata. Every size in this program comes from here. */
 export interface Config {
-  /** How linear weights are stored: signs, trits, or floats that are to be quantised. */
-  readonly format: "binary" | "ternary" | "fp";
+  readonly format: (typeof FORMATS)[number];
   readonly hiddenSize: number;
   readonly layers: number;
   readonly heads: number;
@@ -43,8 +45,15 @@ export interface Weights {
 /** A corrupt config must not ask for all memory: the key-value cache is the one size that no tensor confirms. */
 const MAX_CACHE_BYTES = 2 ** 31;
 
-/** Makes a matrix of the file's weights. */
+/** Makes a matrix of the tensors of one linear layer. */
 type Pack = (lb: Lowbit, file: Safetensors, name: string, rows: number, cols: number, activation: Activation) => Matrix;
+
+/** How the linear layers of a format are read. */
+interface Reader {
+  /** What follows a layer's name in the names of its tensors: a layer has all of them and no other. */
+  readonly tensors: readonly string[];
+  readonly pack: Pack;
+}
 
 /** Makes a matrix of floats. */
 export type Quantize = (
@@ -71,7 +80,7 @@ const LINEARS_PER_LAYER = 7;
  */
 export function loadWeights(lb: Lowbit, file: Safetensors, config: Config, options: LoadOptions): Weights {
   const { activation, onProgress } = options;
-  const pack = packerOf(file, config, options);
+  const { tensors, pack } = readerOf(file, config, options);
   const { hiddenSize, intermediateSize, vocabSize } = config;
   const attentionSize = config.heads * config.headDim;
   const matrices: Matrix[] = [];
@@ -82,8 +91,7 @@ export function loadWeights(lb: Lowbit, file: Safetensors, config: Config, optio
     return getFloats(file, name, ["BF16", "F32"], shape);
   };
   const linear = (name: string, rows: number, cols: number): Matrix => {
-    read.add(`${name}.weight`);
-    if (config.format !== "fp") read.add(`${name}.weight_scale`);
+    for (const tensor of tensors) read.add(name + tensor);
     const matrix = pack(lb, file, name, rows, cols, activation);
     matrices.push(matrix);
     onProgress?.(matrices.length, LINEARS_PER_LAYER * config.layers);
@@ -121,12 +129,26 @@ export function loadWeights(lb: Lowbit, file: Safetensors, config: Config, optio
   }
 }
 
-function packerOf(file: Safetensors, config: Config, { quantize }: LoadOptions): Pack {
-  if (config.format === "binary") return packBinary;
-  if (config.format === "ternary") return packTernary;
-  if (quantize === undefined) throw new FileError(`${file.name}: weights are floats: expected a way to quantise them`);
-  return (lb, floats, name, rows, cols, activation) =>
-    quantize(lb, getFloats(floats, `${name}.weight`, ["BF16", "F32"], [rows, cols]), { rows, cols, activation });
+function readerOf(file: Safetensors, config: Config, { quantize }: LoadOptions): Reader {
+  switch (config.format) {
+    case "binary":
+      return { tensors: [".weight", ".weight_scale"], pack: packBinary };
+    case "ternary":
+      return { tensors: [".weight", ".weight_scale"], pack: packTernary };
+    case "fairy1":
+      return fairyReader(1);
+    case "fairy2":
+      return fairyReader(2);
+    case "fp":
+      if (quantize === undefined) {
+        throw new FileError(`${file.name}: weights are floats: expected a way to quantise them`);
+      }
+      return {
+        tensors: [".weight"],
+        pack: (lb, floats, name, rows, cols, activation) =>
+          quantize(lb, getFloats(floats, `${name}.weight`, ["BF16", "F32"], [rows, cols]), { rows, cols, activation }),
+      };
+  }
 }
 
 /** Uint8 [rows, cols / 8], the least significant bit first, 1 for +1: the packed bytes that `binary.pack` takes. */
@@ -143,10 +165,7 @@ function packBinary(
   return binary.pack(lb, { rows, cols, signs, scales, activation });
 }
 
-/**
- * Uint8 [rows / 4, cols] of 2-bit codes w + 1, four rows to a byte: row r is in byte row r % (rows / 4), in the bit
- * pair r / (rows / 4). `ternary.pack` takes the same codes with four columns of one row to a byte.
- */
+/** Two-bit codes w + 1, and one scale. */
 function packTernary(
   lb: Lowbit,
   file: Safetensors,
@@ -155,30 +174,62 @@ function packTernary(
   cols: number,
   activation: Activation,
 ): Matrix {
-  if (rows % 4 !== 0) {
-    throw new FileError(`${file.name}: ${name}.weight: expected rows to be a multiple of 4 (four a byte), got ${rows}`);
-  }
-  const blockRows = rows / 4;
-  const { data } = getTensor(file, `${name}.weight`, ["U8"], [blockRows, cols]);
+  const packed = twoBitCodes(file, `${name}.weight`, rows, cols);
   const scales = getFloats(file, `${name}.weight_scale`, ["F32"], [1]);
-  const bad = data.findIndex((byte) => (byte & (byte >> 1) & 0x55) !== 0);
+  const bad = packed.indexOf(3);
   if (bad >= 0) {
     throw new FileError(
-      `${file.name}: ${name}.weight: expected codes 0 to 2, got 3 in byte [${Math.floor(bad / cols)},${bad % cols}]`,
+      `${file.name}: ${name}.weight: expected codes 0 to 2, got 3 in row ${Math.floor(bad / cols)}, column ${bad % cols}`,
     );
   }
-  const rowBytes = Math.ceil(cols / 4);
-  const codes = new Uint8Array(rows * rowBytes);
-  for (let row = 0; row < rows; row++) {
-    const start = (row % blockRows) * cols;
-    const shift = 2 * Math.floor(row / blockRows);
-    for (let col = 0; col < cols; col++) {
-      const code = ((data[start + col] as number) >> shift) & 3;
-      const at = row * rowBytes + (col >> 2);
-      codes[at] = (codes[at] as number) | (code << (2 * (col & 3)));
-    }
-  }
+  const codes = new Int8Array(packed).map((code) => code - 1);
   return ternary.pack(lb, { rows, cols, codes, scales, activation });
+}
+
+/**
+ * Fairy2i: the complex matrices U and W of each stage, half the rows and half the columns of the real matrix, as
+ * two-bit codes of powers of i, each with the scale of its real (codes 0, 2) and of its imaginary entries (1, 3).
+ */
+function fairyReader(stages: number): Reader {
+  const parts = Array.from({ length: stages }, (_, t) => ({ u: `.weight.U${t}`, w: `.weight.W${t}` }));
+  return {
+    tensors: parts.flatMap(({ u, w }) => [u, `${u}_scale`, w, `${w}_scale`]),
+    pack: (lb, file, name, rows, cols, activation) => {
+      if (rows % 2 !== 0 || cols % 2 !== 0) {
+        throw new FileError(`${file.name}: ${name}: expected rows and columns to be even, got ${rows} and ${cols}`);
+      }
+      const part = (tensor: string) => {
+        const [re = 0, im = 0] = getFloats(file, `${name}${tensor}_scale`, ["F32"], [2]);
+        return {
+          codes: twoBitCodes(file, name + tensor, rows / 2, cols / 2),
+          scales: { re: Float32Array.of(re), im: Float32Array.of(im) },
+        };
+      };
+      return fairy2i.pack(lb, {
+        rows,
+        cols,
+        stages: parts.map(({ u, w }) => ({ u: part(u), w: part(w) })),
+        activation,
+      });
+    },
+  };
+}
+
+/**
+ * Codes 0 to 3, [rows, cols], of a tensor Uint8 [rows / 4, cols] with four rows to a byte: row r is in byte row
+ * r % (rows / 4), in the bit pair r / (rows / 4).
+ */
+function twoBitCodes(file: Safetensors, tensor: string, rows: number, cols: number): Uint8Array {
+  if (rows % 4 !== 0) {
+    throw new FileError(`${file.name}: ${tensor}: expected rows to be a multiple of 4 (four a byte), got ${rows}`);
+  }
+  const { data } = getTensor(file, tensor, ["U8"], [rows / 4, cols]);
+  const codes = new Uint8Array(rows * cols);
+  for (let block = 0; block < 4; block++) {
+    const start = block * data.length;
+    for (let i = 0; i < data.length; i++) codes[start + i] = ((data[i] as number) >> (2 * block)) & 3;
+  }
+  return codes;
 }
 
 /**
@@ -215,10 +266,8 @@ export function readConfig(file: Safetensors): Config {
     if (values.get(key) !== expected) throw wrong(key, JSON.stringify(expected));
   };
 
-  const format = values.get("format");
-  if (format !== "binary" && format !== "ternary" && format !== "fp") {
-    throw wrong("format", '"binary", "ternary" or "fp"');
-  }
+  const format = FORMATS.find((name) => name === values.get("format"));
+  if (format === undefined) throw wrong("format", FORMATS.map((name) => `"${name}"`).join(", "));
   // Tokens are bytes, and the forward pass has these two choices written into it.
   only("vocab_size", 256);
   only("hidden_act", "relu2");
