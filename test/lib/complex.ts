@@ -156,10 +156,15 @@ export function near(weights: ComplexWeights, x: AnyComplex, bound: number): Com
   };
 }
 
-/** As near as f32 is to float64; and nearer to the product with what it multiplies in place of x. */
+/** Of f32: near to the product with what it multiplies in place of x. */
+export function nearFixed(weights: ComplexWeights, x: Complex): ComplexExpectation {
+  return near(weights, { re: fixedPoint(x.re), im: fixedPoint(x.im) }, 1e-12);
+}
+
+/** As near as f32 is to float64, and to the product with what it multiplies. */
 function nearFloat(weights: ComplexWeights, x: Complex): ComplexExpectation {
   const toFloat64 = near(weights, x, 1e-10);
-  const toFixed = near(weights, { re: fixedPoint(x.re), im: fixedPoint(x.im) }, 1e-12);
+  const toFixed = nearFixed(weights, x);
   return (actual, label) => {
     toFloat64(actual, label);
     toFixed(actual, `${label}, fixed point`);
@@ -167,7 +172,7 @@ function nearFloat(weights: ComplexWeights, x: Complex): ComplexExpectation {
 }
 
 /** x as f32 has it: integers from -(2^21 - 1) to 2^21 - 1, times what makes the largest of them max |x|. */
-export function fixedPoint(x: Float32Array): Float64Array {
+function fixedPoint(x: Float32Array): Float64Array {
   const largest = absMax(x);
   const most = 2 ** 21 - 1;
   return Float64Array.from(x, (value) =>
