@@ -1,0 +1,15 @@
+// lowbit/lattice: nearest points of lattices, and rounding with feedback. TypeScript only: no WebAssembly is loaded.
+export { type GptqOptions, type GptqResult, gptq, gptqAsync, hessianOf, type Quantizer } from "./lattice/gptq.ts";
+export { type BabaiLattice, babai, nearestD, nearestE8, nearestZ } from "./lattice/points.ts";
+export {
+  type LatticeQuantizer,
+  type LatticeQuantizerOptions,
+  latticeQuantizer,
+  type TableQuantizer,
+  type TableQuantizerOptions,
+  tableQuantizer,
+  type UniformQuantizer,
+  type UniformQuantizerOptions,
+  uniformQuantizer,
+} from "./lattice/quantizers.ts";
+export type { ProgressOptions } from "./progress.ts";
