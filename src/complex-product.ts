@@ -83,7 +83,8 @@ export class ComplexProduct implements Product {
     const { floats } = arena;
     const given = x.subarray(token * cols, (token + 1) * cols);
     const waiting = at + 2 * this.#halfBytes;
-    const scaled = this.#side?.load(given, side, waiting) ?? false;
+    this.#side?.load(given, side);
+    const scaled = this.#side?.scale(side, waiting) ?? false;
     const from = scaled ? floats.subarray(waiting / 4, waiting / 4 + cols) : given;
     const half = cols / 2;
     const padded = layout.byteCols * UNIT_COLS;

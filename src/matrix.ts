@@ -1,11 +1,11 @@
-import { addBranches, type Branches, branchLayout, checkBranches, toAdded, writeBranches } from "./branches.ts";
-import { checkFinite, checkFloats, checkInteger, rangeError } from "./check.ts";
+import { addBranches, type Branches } from "./branches.ts";
+import { checkFinite, checkFloats, checkInteger } from "./check.ts";
 import { ComplexProduct } from "./complex-product.ts";
 import type { Engine } from "./engine.ts";
 import type { Layout } from "./layouts/layout.ts";
-import { type Product, RealProduct } from "./product.ts";
+import { type Product, RealProduct, type TokenSource } from "./product.ts";
 import type { Activation, FormatName } from "./registry.ts";
-import { Side } from "./side.ts";
+import { extendSide, type Side, type WeightReader } from "./side.ts";
 
 /** A packed weight matrix [rows, cols] in linear memory. */
 export interface Matrix {
@@ -171,6 +171,12 @@ export class PackedMatrix implements Matrix {
     return y;
   }
 
+  /** gemv of a token that is not in an array, to y [rows]. Not of complex planes. */
+  gemvFrom(source: TokenSource, y: Float32Array): void {
+    const where = `${this.format}.gemv`;
+    (this.#product as RealProduct).run(where, this.#live(where), source, 1, y);
+  }
+
   dequantize(): Float32Array {
     const address = this.#live(`${this.format}.dequantize`);
     const { rows, cols } = this;
@@ -185,26 +191,15 @@ export class PackedMatrix implements Matrix {
   with(added: Branches): Matrix {
     const where = `${this.format}.with`;
     const address = this.#live(where);
-    const { rows, cols } = this;
-    const { arena } = this.#engine;
-    const checked = checkBranches(where, added, rows, cols);
-    const before = this.#side?.read() ?? {};
-    for (const name of ["lowRank", "sparse", "bias", "colScale"] as const) {
-      if (checked[name] !== undefined && before[name] !== undefined) {
-        throw rangeError(`${where}: ${name}`, "a branch that this matrix does not have", `a second ${name}`);
-      }
-    }
-    const { sparse } = checked;
-    const colScale = checked.colScale ?? before.colScale;
-    const all: Branches = {
-      ...before,
-      ...checked,
-      ...(sparse && { sparse: toAdded(where, sparse, this.#weightReader(address), colScale) }),
-    };
-    const layout = branchLayout(all, rows, cols);
-    const at = arena.allocate(layout.bytes);
-    writeBranches(arena.bytes.subarray(at, at + layout.bytes), all, layout);
-    const matrix = new PackedMatrix(this.#engine, this.#spec, address, new Side(this.#engine, at, layout));
+    const side = extendSide(
+      where,
+      this.#engine,
+      [this.rows, this.cols],
+      this.#side,
+      added,
+      this.#weightReader(address),
+    );
+    const matrix = new PackedMatrix(this.#engine, this.#spec, address, side);
     this.#side?.release();
     abandoned.unregister(this);
     this.#address = 0;
@@ -249,7 +244,7 @@ export class PackedMatrix implements Matrix {
   }
 
   // One weight at a time, row after row.
-  #weightReader(address: number): (row: number, col: number) => number {
+  #weightReader(address: number): WeightReader {
     const readRow = this.#rowReader(address);
     const line = new Float32Array(this.cols);
     let last = -1;

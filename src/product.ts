@@ -23,6 +23,16 @@ export interface Product {
   run(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): void;
 }
 
+/** Activations that are computed in linear memory, for a matrix without branches (src/rotated.ts). */
+export interface TokenSource {
+  /** Bytes of its working space, a multiple of 64. */
+  readonly scratchBytes: number;
+  /** Computes float32 [cols] in the space at `scratch`; room up to a multiple of 64 bytes follows. Returns the address. */
+  load(scratch: number): number;
+  /** What is wrong with a token whose numbers are not finite. */
+  refusal(): Error;
+}
+
 // Tokens of one pass: more bring little, and their sums and results must stay near the processor.
 export const PANEL_TOKENS = 128;
 const FEW_TOKENS = 8;
@@ -34,6 +44,8 @@ const TILE_BYTES = 131072;
 const BRANCH_ROWS = 1024;
 // Result rows, then the working space of the kernels, which for lut8 is 16 bytes a row.
 const Y_BYTES: Readonly<Record<Activation, number>> = { int8: 8, lut8: 20, f32: 8, bits: 8 };
+// What lattice codes need more: see assembly/vq/e8p.ts.
+const LATTICE_Y_BYTES = 64;
 
 /** The kernels of a job, and from how many tokens on that of gemm is used. */
 export interface Choice {
@@ -105,23 +117,45 @@ export class RealProduct implements Product {
   }
 
   // Both ways give the same bits, so the last pass of many may be one of a few.
-  run(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): void {
+  run(where: string, address: number, x: Float32Array | TokenSource, tokens: number, y: Float32Array): void {
     if (tokens >= this.#choice.fromTokens) this.#many(where, address, x, tokens, y);
     else this.#few(where, address, x, tokens, y);
   }
 
-  // Copies one token to `at` as the weights meet it, padded with zeros, and returns max |x|. For branches it is at `side`
-  // as it was given.
-  #load(where: string, at: number, side: number, x: Float32Array, token: number, scratchBefore: number): number {
+  // Bytes of the space that #load takes.
+  #loadBytes(x: Float32Array | TokenSource): number {
+    const tokens = 2 * align(this.#spec.layout.byteCols * UNIT_COLS * 4);
+    return x instanceof Float32Array ? tokens : Math.max(tokens, x.scratchBytes);
+  }
+
+  // Copies one token to `at` as the weights meet it, padded with zeros, and returns where it is and max |x|. For branches it
+  // is at `side` as it was given.
+  #load(
+    where: string,
+    at: number,
+    side: number,
+    x: Float32Array | TokenSource,
+    token: number,
+    scratchBefore: number,
+  ): [at: number, largest: number] {
     const { columnOrder, layout, cols } = this.#spec;
     const { exports, arena } = this.#engine;
     const { floats } = arena;
-    const start = at / 4;
     const padded = layout.byteCols * UNIT_COLS;
+    if (!(x instanceof Float32Array)) {
+      const loaded = x.load(at);
+      if (padded > cols) floats.fill(0, loaded / 4 + cols, loaded / 4 + padded);
+      const largest = exports.absmax(loaded, padded);
+      if (Number.isFinite(largest)) return [loaded, largest];
+      this.#engine.shrinkScratch(scratchBefore);
+      throw x.refusal();
+    }
+    const start = at / 4;
     const given = cols === x.length ? x : x.subarray(token * cols, (token + 1) * cols);
     // Where columns are reordered, the scaled x waits behind them.
     const waiting = columnOrder ? at + padded * 4 : at;
-    const scaled = this.#side?.load(given, side, waiting) ?? false;
+    this.#side?.load(given, side);
+    const scaled = this.#side?.scale(side, waiting) ?? false;
     if (columnOrder) {
       const from = scaled ? floats : given;
       const first = scaled ? waiting / 4 : 0;
@@ -132,7 +166,7 @@ export class RealProduct implements Product {
     if (padded > cols) floats.fill(0, start + cols, start + padded);
     const largest = exports.absmax(at, padded);
     checkLargest(this.#engine, where, largest, x, scratchBefore);
-    return largest;
+    return [at, largest];
   }
 
   // What a kernel gets besides its addresses: how many planes, or of which types, or where the table is.
@@ -143,28 +177,28 @@ export class RealProduct implements Product {
   }
 
   // Prepare, core and finish of a few tokens, one after the other. Tiles of weights meet every token while cached.
-  #few(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
+  #few(where: string, address: number, x: Float32Array | TokenSource, n: number, y: Float32Array): void {
     const { format, activation, layout, types } = this.#spec;
     const { byteCols, groupByteCols, paddedRows, weightBytes } = layout;
     const slot = this.#slot;
     const { passes } = slot;
     const qBytes = byteCols * UNIT_COLS;
-    const xBytes = align(qBytes * 4);
-    const yBytes = Y_BYTES[activation] * paddedRows;
+    const xBytes = this.#loadBytes(x);
+    const yBytes = (Y_BYTES[activation] + (this.#format.operand === "lattice" ? LATTICE_Y_BYTES : 0)) * paddedRows;
     const sideBytes = this.#side?.tokenBytes ?? 0;
     const { scratchBytes } = this.#engine;
-    const xs = this.#engine.scratch(2 * xBytes + align(3 * qBytes) + n * (passes * (slot.bytes + yBytes) + sideBytes));
-    const qs = xs + 2 * xBytes;
+    const xs = this.#engine.scratch(xBytes + align(3 * qBytes) + n * (passes * (slot.bytes + yBytes) + sideBytes));
+    const qs = xs + xBytes;
     const slots = qs + align(3 * qBytes);
     const sides = slots + n * passes * slot.bytes;
     const ys = sides + n * sideBytes;
     const factors: Factors[] = [];
     for (let token = 0; token < n; token++) {
-      const largest = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
+      const [loaded, largest] = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
       const at = slots + token * passes * slot.bytes;
       factors.push(
         types === undefined
-          ? prepare(this.#engine, format, activation, layout, slot, xs, qs, at, largest)
+          ? prepare(this.#engine, format, activation, layout, slot, loaded, qs, at, largest)
           : prepareBits(this.#engine, types, this.#spec.cols, layout, slot, xs, at, largest),
       );
     }
@@ -209,7 +243,7 @@ export class RealProduct implements Product {
   }
 
   // The same for many tokens: activations to a panel, tiles of weights to codes, dot products.
-  #many(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
+  #many(where: string, address: number, x: Float32Array | TokenSource, n: number, y: Float32Array): void {
     const { exports, arena, variant } = this.#engine;
     const { layout } = this.#spec;
     const { byteCols, groupByteCols, groups, paddedRows } = layout;
@@ -219,7 +253,7 @@ export class RealProduct implements Product {
     const count = n * passes;
     const even = count + (count & 1);
     const qBytes = byteCols * UNIT_COLS;
-    const xBytes = align(qBytes * 4);
+    const xBytes = this.#loadBytes(x);
     const wide = isWide(this.#format) || variant === "simd";
     const panelBytes = qBytes * (wide ? 2 : 1);
     const sumBytes = align(even * groups * 4);
@@ -227,7 +261,7 @@ export class RealProduct implements Product {
     const sideBytes = this.#side?.tokenBytes ?? 0;
     const { scratchBytes } = this.#engine;
     const xs = this.#engine.scratch(
-      2 * xBytes +
+      xBytes +
         n * sideBytes +
         align(even * qBytes) +
         even * panelBytes +
@@ -237,7 +271,7 @@ export class RealProduct implements Product {
         GEMM_TILE_BYTES +
         even * GEMM_SUM_BYTES,
     );
-    const sides = xs + 2 * xBytes;
+    const sides = xs + xBytes;
     const qs = sides + n * sideBytes;
     const panel = qs + align(even * qBytes);
     const sums = panel + even * panelBytes;
@@ -249,8 +283,8 @@ export class RealProduct implements Product {
     if (even > count) arena.bytes.fill(0, qs + count * qBytes, qs + even * qBytes);
     arena.floats[factors / 4 + even - 1] = 0;
     for (let token = 0; token < n; token++) {
-      const largest = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
-      quantize(this.#engine, xs, qs + token * passes * qBytes, qBytes, byteCols, passes, largest);
+      const [loaded, largest] = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
+      quantize(this.#engine, loaded, qs + token * passes * qBytes, qBytes, byteCols, passes, largest);
       const factor = factorsOf(passes, largest);
       arena.floats.set(factor.passes, factors / 4 + token * passes);
       together.push(factor.together);

@@ -1,8 +1,22 @@
 // The branches of a matrix in linear memory, and what of them a token needs.
-import { type Branches, type BranchLayout, branchAddresses, lowRankFloats, readBranches } from "./branches.ts";
+import {
+  type Branches,
+  type BranchLayout,
+  branchAddresses,
+  branchLayout,
+  checkBranches,
+  lowRankFloats,
+  readBranches,
+  toAdded,
+  writeBranches,
+} from "./branches.ts";
+import { rangeError } from "./check.ts";
 import type { Engine } from "./engine.ts";
 import { UNIT_COLS } from "./layouts/layout.ts";
 import { align } from "./prepare.ts";
+
+/** One weight of a matrix without its branches. */
+export type WeightReader = (row: number, col: number) => number;
 
 export class Side {
   readonly layout: BranchLayout;
@@ -32,18 +46,23 @@ export class Side {
     return align(this.layout.byteCols * UNIT_COLS * 4) + align(lowRankFloats(this.layout) * 4);
   }
 
-  /**
-   * Writes what the branches need of a token to `at`, and x · colScale to `scaled`.
-   * @returns whether there is a colScale
-   */
-  load(x: Float32Array, at: number, scaled: number): boolean {
+  /** Writes what the branches need of a token to `at`. */
+  load(x: Float32Array, at: number): void {
     const { exports, arena } = this.#engine;
     const { byteCols, rank } = this.layout;
-    const { b, colScale } = branchAddresses(this.layout, this.#address);
+    const { b } = branchAddresses(this.layout, this.#address);
     arena.floats.set(x, at / 4);
     arena.floats.fill(0, at / 4 + x.length, at / 4 + byteCols * UNIT_COLS);
-    if (colScale !== 0) exports.prepare_scaled(at, colScale, scaled, byteCols);
     if (rank > 0) exports.prepare_lowrank(at, b, at + align(byteCols * UNIT_COLS * 4), rank, byteCols);
+  }
+
+  /**
+   * Writes x · colScale, with x padded to whole units at `at`, to `to`.
+   * @returns whether there is a colScale; nothing is written without
+   */
+  scale(at: number, to: number): boolean {
+    const { colScale } = branchAddresses(this.layout, this.#address);
+    if (colScale !== 0) this.#engine.exports.prepare_scaled(at, colScale, to, this.layout.byteCols);
     return colScale !== 0;
   }
 
@@ -66,4 +85,37 @@ export class Side {
       at,
     );
   }
+}
+
+/**
+ * The branches of a matrix [rows, cols] with more of them; `side` are those that are there, and stay.
+ *
+ * @throws TypeError, RangeError for branches that do not fit or are there already; OutOfMemoryError
+ */
+export function extendSide(
+  where: string,
+  engine: Engine,
+  [rows, cols]: readonly [number, number],
+  side: Side | undefined,
+  added: Branches,
+  weightAt: WeightReader,
+): Side {
+  const { arena } = engine;
+  const checked = checkBranches(where, added, rows, cols);
+  const before = side?.read() ?? {};
+  for (const name of ["lowRank", "sparse", "bias", "colScale"] as const) {
+    if (checked[name] !== undefined && before[name] !== undefined) {
+      throw rangeError(`${where}: ${name}`, "a branch that this matrix does not have", `a second ${name}`);
+    }
+  }
+  const { sparse } = checked;
+  const all: Branches = {
+    ...before,
+    ...checked,
+    ...(sparse && { sparse: toAdded(where, sparse, weightAt, checked.colScale ?? before.colScale) }),
+  };
+  const layout = branchLayout(all, rows, cols);
+  const address = arena.allocate(layout.bytes);
+  writeBranches(arena.bytes.subarray(address, address + layout.bytes), all, layout);
+  return new Side(engine, address, layout);
 }
