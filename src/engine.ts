@@ -101,6 +101,7 @@ export interface PrepareExports {
   prepare_sums(q: number, sums: number, floatSums: number, byteCols: number, groupByteCols: number): void;
   prepare_quads(q: number, panel: number, byteCols: number): void;
   prepare_wide(q: number, panel: number, byteCols: number): void;
+  prepare_lattice(q: number, tables: number, byteCols: number): void;
   prepare_bitplane_bits(
     x: number,
     planes: number,
@@ -151,6 +152,9 @@ export interface PrepareExports {
     gb: number,
   ): void;
   combine_digits(y: number, stride: number, row: number, end: number, factor: number): void;
+  transform_hadamard(x: number, n: number, size: number, factor: number): void;
+  transform_signs(x: number, y: number, offsets: number, tables: number, k: number, cols: number): void;
+  transform_product(a: number, b: number, y: number, rows: number, inner: number, cols: number): void;
 }
 
 /** Bytes of the unpacked tile, and of the sums of a token (assembly/dot/README.md). */

@@ -13,6 +13,8 @@ const TABLE_BYTES: Readonly<Record<Exclude<Activation, "bits">, number>> = { int
 const FIXED_BYTES = 96;
 /** Largest magnitude of fixed-point activations (prepare_fixed in assembly/lut/prepare.ts). */
 const FIXED_MAX = 2 ** 21 - 1;
+/** Those of lattice codes (assembly/vq/prepare.ts). */
+const LATTICE_BYTES = 112;
 /** Bytes of the record of a token of bit planes before the base of its first group (assembly/popcount/README.md). */
 const RECORD_BYTES = 64;
 /** Units of the smallest lut8 block (lut8Block in assembly/lut/prepare.ts). */
@@ -54,6 +56,7 @@ function passesOf(format: Format, activation: Activation): 1 | 3 {
 }
 
 function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Variant): number {
+  if (operand === "lattice") return LATTICE_BYTES;
   return operand === "quads" && variant === "relaxed" ? UNIT_COLS : 2 * UNIT_COLS;
 }
 
@@ -149,7 +152,8 @@ export function prepare(
         continue;
       }
       exports.prepare_sums(from, steps + to, sums + to, byteCols, groupByteCols);
-      if (operand === "wide") exports.prepare_wide(from, at + to, byteCols);
+      if (operand === "lattice") exports.prepare_lattice(from, at + to, byteCols);
+      else if (operand === "wide") exports.prepare_wide(from, at + to, byteCols);
       else exports.prepare_quads(from, at + to, byteCols);
     }
     return factorsOf(passes, largest);

@@ -25,11 +25,13 @@ export type FormatName =
   | `uniform${UniformBits}`
   | `codebook${IndexBits}`
   | `codebook${IndexBits}_i16`
-  | `codebook${IndexBits}_rows`;
+  | `codebook${IndexBits}_rows`
+  | "e8p"
+  | "e81b";
 
 export interface Format {
-  /** How weights are stored: README.md in assembly/lut, assembly/dot, assembly/codebook, assembly/popcount. */
-  readonly layout: "planes" | "words" | "rowWords" | "bits";
+  /** How weights are stored: README.md in assembly/lut, assembly/dot, assembly/codebook, assembly/popcount, assembly/vq. */
+  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice";
   /** Stored bits of a weight; of one plane where the number of planes varies. */
   readonly bits: number;
   /** Columns that the layout keeps together: columns are padded to it, and groups are a multiple of it. */
@@ -38,9 +40,9 @@ export interface Format {
   readonly maxGroup?: number;
   /**
    * What meets the weights in gemv: lookup tables of x; those of Re x and Im x; int8 x; int16 x, as it is or for codes of a
-   * byte each; bit planes.
+   * byte each; bit planes; tables of int8 x.
    */
-  readonly operand: "tables" | "halves" | "quads" | "wide" | "bytePairs" | "bits";
+  readonly operand: "tables" | "halves" | "quads" | "wide" | "bytePairs" | "bits" | "lattice";
   /** What assembly/dot/gemm.ts calls the unpacking of it. */
   readonly unpack?: number;
 }
@@ -103,6 +105,8 @@ export const formats: Readonly<Record<FormatName, Format>> = {
   codebook2_rows,
   codebook3_rows,
   codebook4_rows,
+  e8p: { layout: "lattice", bits: 2, chunk: 8, maxGroup: MAX_DOT_GROUP, operand: "lattice", unpack: 60 },
+  e81b: { layout: "lattice", bits: 1, chunk: 8, maxGroup: MAX_DOT_GROUP, operand: "lattice", unpack: 61 },
 };
 
 export interface Kernel {
@@ -255,6 +259,23 @@ function dotKernels(format: FormatName, tile: readonly [number, number], bound: 
   });
 }
 
+/** Lookups of lattice codes: int8, and float32 as three passes of it. */
+function latticeKernels(format: "e8p" | "e81b", bound: string): Kernel[] {
+  return (["int8", "f32"] as const).map((activation) => ({
+    name: `gemv_${format}_${activation}_16x8`,
+    export: `gemv_${format}_int8_16x8`,
+    op: "gemv",
+    format,
+    activation,
+    needs: "simd128",
+    tile: [16, 8],
+    bound,
+  }));
+}
+
+const e8pBound = "bytes: |h low + h high + h| <= 126, |l - 2·l| <= 104; 16-bit: 20·(104 + 1016) = 22400 <= 32767";
+const e81bBound = "bytes: |h low + h high| <= 112, |l low + l high| <= 32; unsigned 16-bit: 64·255 = 16320 <= 65535";
+
 const INDEX_BITS: readonly IndexBits[] = [2, 3, 4];
 const bytesBound = "16-bit lanes: 4 steps of 2·127·32 = 32512 <= 32767, or 1 of 2·127·127 for larger entries";
 
@@ -295,6 +316,12 @@ export const kernels: readonly Kernel[] = [
   ...INDEX_BITS.flatMap((bits) => dotKernels(`codebook${bits}`, [16, 8], bytesBound)),
   ...INDEX_BITS.flatMap((bits) => dotKernels(`codebook${bits}_i16`, [16, 8], wideBound)),
   ...INDEX_BITS.flatMap((bits) => dotKernels(`codebook${bits}_rows`, [16, 8], wideBound)),
+  ...latticeKernels("e8p", e8pBound),
+  ...latticeKernels("e81b", e81bBound),
+  ...gemmKernels("e8p", "int8", 3),
+  ...gemmKernels("e8p", "f32", 2),
+  ...gemmKernels("e81b", "int8", 4),
+  ...gemmKernels("e81b", "f32", 2),
 ];
 
 /** The rows that can do a job on a variant, the default first. */

@@ -17,6 +17,7 @@ export const BLOCK_BYTES: usize = 16384;
 @inline
 export function centre(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return -load<i32>(table, 16);
+  if (kind >= 60) return kind == 60 ? 11 : 4;
   return kind < 20 ? 1 : kind < 28 ? 1 << (kind - 21) : 0;
 }
 
@@ -35,6 +36,8 @@ function tableDepth(table: usize): i32 {
 @inline
 export function depth(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return tableDepth(table);
+  if (kind == 60) return 4; // codes <= 22: 4·2·127·22 = 22352
+  if (kind == 61) return 16; // codes <= 8: 16·2·127·8 = 32512
   if (kind < 20) return 64; // codes <= 2: 64·2·127·2 = 32512 <= 32767
   if (kind == 22) return 32; // codes <= 3: 32·2·127·3 = 24384
   if (kind == 23) return 16; // codes <= 7: 16·2·127·7 = 28448

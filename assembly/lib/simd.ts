@@ -1,7 +1,10 @@
 // The one seam between simd128 and relaxed-simd: everything else is the same source in both binaries.
 // ASC_FEATURE_RELAXED_SIMD is a compile-time constant, so the branch that is not taken leaves no code.
 
-/** table[index] in each byte. index must be 0..15: outside, x86 and ARM disagree in the relaxed form. */
+/**
+ * table[index] in each byte. index must be 0..15, or 128..255, which gives 0: between, x86 and ARM disagree in the relaxed
+ * form.
+ */
 // @ts-ignore: decorator
 @inline
 export function lookup(table: v128, index: v128): v128 {

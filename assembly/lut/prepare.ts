@@ -74,7 +74,7 @@ export function quantize8(x: usize, r: v128, magic: v128): v128 {
 // bit is clear, and `correction` is the number of clear bits, with any bias on top.
 // @ts-ignore: decorator
 @inline
-function signedSums(p: usize, m0: v128, m1: v128, m2: v128, m3: v128, correction: v128): v128 {
+export function signedSums(p: usize, m0: v128, m1: v128, m2: v128, m3: v128, correction: v128): v128 {
   const v0 = v128.xor(v128.load8_splat(p), m0);
   const v1 = v128.xor(v128.load8_splat(p, 1), m1);
   const v2 = v128.xor(v128.load8_splat(p, 2), m2);
@@ -100,12 +100,9 @@ export function prepareInt8(x: usize, tables: usize, byteCols: i32, r: f64, bias
   const base = hidden(i16x8.splat(<i16>INT8_BASE), byteCols);
   for (let c = 0; c < byteCols; c++) {
     const q = quantize8(x, rr, magic);
-    // floor((57 q + 256) / 512) = round(q / 9) for |q| <= 127: 57/512 is 1/9 within 0.2 %, and ties do not occur.
-    const h = i16x8.shr_s(i16x8.add(i16x8.mul(q, ninth), half), 9);
-    const l = i16x8.sub(q, i16x8.mul(h, base));
     // The bytes wait in the space of the last table of this byte column until the tables are made from them.
     const s = tables + 48;
-    v128.store(s, i8x16.narrow_i16x8_s(h, l));
+    v128.store(s, splitInt8(q, ninth, half, base));
     const h0 = signedSums(s, m0, m1, m2, m3, clear), h1 = signedSums(s + 4, m0, m1, m2, m3, clearBiased);
     const l0 = signedSums(s + 8, m0, m1, m2, m3, clear), l1 = signedSums(s + 12, m0, m1, m2, m3, clear);
     v128.store(tables, h0);
@@ -115,6 +112,17 @@ export function prepareInt8(x: usize, tables: usize, byteCols: i32, r: f64, bias
     x += 32;
     tables += 64;
   }
+}
+
+/**
+ * The parts of 8 int16 values q of at most 127: h in the first 8 bytes, l in the last. ninth = 57, half = 256, base =
+ * INT8_BASE: floor((57 q + 256) / 512) = round(q / 9), because 57/512 is 1/9 within 0.2 % and ties do not occur.
+ */
+// @ts-ignore: decorator
+@inline
+export function splitInt8(q: v128, ninth: v128, half: v128, base: v128): v128 {
+  const h = i16x8.shr_s(i16x8.add(i16x8.mul(q, ninth), half), 9);
+  return i8x16.narrow_i16x8_s(h, i16x8.sub(q, i16x8.mul(h, base)));
 }
 
 // Sums of the first two columns in v, with signs from s0 and s1: lane i has those of index bits 0 and 1 of i.
