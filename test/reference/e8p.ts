@@ -1,0 +1,211 @@
+// The codebooks of QuIP# (arXiv 2402.04396), in float64: E8P12 by way of its packed words, E81B and D4 by their lists.
+
+import { hadamardExact } from "./hadamard.ts";
+
+const PERMUTED = [0, 2, 4, 6, 1, 3, 5, 7];
+const HALVES_OF_TWELVE = [
+  ..."123 023 013 012 367 357 347 356 346 345 267 257 247 256 246 245 167 157 147 156 146 045 067 057 047".split(" "),
+  ..."056 046 014 237".split(" "),
+];
+
+/** Every vector of `n` of the given values, the first column the slowest. */
+function allVectors(values: number[], n: number): number[][] {
+  let found: number[][] = [[]];
+  for (let i = 0; i < n; i++) found = found.flatMap((v) => values.map((x) => [...v, x]));
+  return found;
+}
+
+const sum = (v: number[]): number => v.reduce((a, b) => a + b, 0);
+const squares = (v: number[]): number => v.reduce((a, b) => a + b * b, 0);
+
+/** The 256 packed rows: nibble k = 2v + 8 of permuted column k, column 7 negated where the sum of the row is odd. */
+export function packedWords(): Uint32Array {
+  const rows = allVectors([0.5, 1.5, 2.5], 8).filter((v) => squares(v) <= 10);
+  for (const places of HALVES_OF_TWELVE) {
+    rows.push(Array.from({ length: 8 }, (_, col) => (places.includes(`${col}`) ? 0.5 : 1.5)));
+  }
+  return Uint32Array.from(rows, (row) => {
+    const v = PERMUTED.map((col) => row[col] as number);
+    if (sum(row) % 2 === 1) v[7] = -(v[7] as number);
+    return v.reduce((word, x, k) => word + (2 * x + 8) * 16 ** k, 0);
+  });
+}
+
+let words: Uint32Array | undefined;
+
+/** The 8 weights of a code of E8P. */
+export function e8pVector(code: number): number[] {
+  words ??= packedWords();
+  const word = words[Math.floor(code / 256)] as number;
+  let signs = code % 256;
+  let ones = 0;
+  for (let k = 0; k < 8; k++) ones += (signs >> k) & 1;
+  const odd = ones % 2 === 1;
+  if (odd) signs ^= 1;
+  const w = new Array<number>(8).fill(0);
+  for (let k = 0; k < 8; k++) {
+    const v = ((Math.floor(word / 16 ** k) % 16) - 8) / 2;
+    w[PERMUTED[k] as number] = ((signs >> k) & 1 ? -v : v) + (odd ? -0.25 : 0.25);
+  }
+  return w;
+}
+
+let lowRate: number[][] | undefined;
+
+/** The 8 weights of a code of E81B. */
+export function e81bVector(code: number): number[] {
+  if (lowRate === undefined) {
+    const even = (v: number[]): boolean => sum(v) % 2 === 0;
+    const whole = allVectors([-1, 0, 1], 8).filter((v) => squares(v) <= 2 && even(v));
+    const halves = allVectors([-0.5, 0.5], 8).filter(even);
+    const unit = (size: number, i: number): number[] => Array.from({ length: 8 }, (_, k) => (k === i ? size : 0));
+    const axes = [...[0, 1, 2, 3, 4, 5, 6, 7].map((i) => unit(2, i)), ...[0, 1, 2, 3, 4, 5, 6].map((i) => unit(-2, i))];
+    lowRate = [...whole, ...halves, ...axes];
+  }
+  return lowRate[code] as number[];
+}
+
+/** A code of E8P near a vector: the one of its signs and magnitudes, as far as there is one. For making test weights. */
+export function codeNear(v: readonly number[]): number {
+  words ??= packedWords();
+  const want = PERMUTED.map((col) => v[col] as number);
+  let best = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (let row = 0; row < 256; row++) {
+    const word = words[row] as number;
+    let error = 0;
+    for (let k = 0; k < 8; k++) {
+      const magnitude = Math.abs((Math.floor(word / 16 ** k) % 16) - 8) / 2;
+      error += (Math.abs(want[k] as number) - magnitude) ** 2;
+    }
+    if (error < least) {
+      least = error;
+      best = row;
+    }
+  }
+  const word = words[best] as number;
+  let signs = 0;
+  for (let k = 0; k < 8; k++) {
+    const negative = Math.floor(word / 16 ** k) % 16 < 8;
+    if ((want[k] as number) < 0 !== negative) signs |= 1 << k;
+  }
+  return best * 256 + signs;
+}
+
+/** The 4 weights of a code of D4. */
+export function d4Vector(code: number): number[] {
+  const half = [0.5, 0.5, 0.5, 0.5];
+  const large = [1.5, 1.5, 1.5, 1.5];
+  const place = (v: number[], i: number, x: number): number[] => v.map((y, k) => (k === i ? x : y));
+  const i = code & 31;
+  let v: number[];
+  if (i === 0) v = half;
+  else if (i === 1) v = large;
+  else if (i < 8 && i % 2 === 1) v = place(place(half, 0, 1.5), i >> 1, 1.5);
+  else if (i < 8) v = place(place(large, 0, 0.5), i >> 1, 0.5);
+  else if (i < 12) v = place(half, i & 3, 1.5);
+  else if (i < 16) v = place(large, i & 3, 0.5);
+  else if (i < 20) v = place(half, i & 3, 2.5);
+  else {
+    const u = (i - 20) & 3;
+    const t = (i - 20) >> 2;
+    v = place(place(half, u, 1.5), t >= u ? t + 1 : t, 2.5);
+  }
+  if (code & 32) v = place(v, 2, -(v[2] as number));
+  if (code & 64) v = place(v, 1, -(v[1] as number));
+  if (Math.abs(sum(v) % 2) === 1) v = place(v, 3, -(v[3] as number));
+  return code & 128 ? v.map((x) => -x) : v;
+}
+
+/** Ŵ of a published layer, [rows, cols]. indices: of int64 the low and high halves. */
+export function quipWords(codebook: string, indices: ArrayLike<number>, rows: number, cols: number): Float64Array {
+  const w = new Float64Array(rows * cols);
+  const put = (row: number, col: number, v: number[], factor: number): void => {
+    for (const [k, x] of v.entries()) w[row * cols + col + k] = (w[row * cols + col + k] as number) + x * factor;
+  };
+  if (codebook === "D4") {
+    for (let i = 0; i < indices.length; i++) put(0, 4 * i, d4Vector(indices[i] as number), 1);
+    return w;
+  }
+  if (codebook === "HI4B1C") {
+    for (let i = 0; i < indices.length; i++) {
+      for (let k = 0; k < 8; k++) {
+        const nibble = Math.floor((indices[i] as number) / 16 ** (7 - k)) % 16;
+        put(0, 8 * i + (PERMUTED[k] as number), [nibble - 7.5], 1);
+      }
+    }
+    return w;
+  }
+  const perRow = cols / 32;
+  const stride = codebook === "E8P12" ? perRow : codebook === "E8P12RVQ4B" ? 2 * perRow : 1.5 * perRow;
+  const slice = (from: number): number[] => {
+    const words: number[] = [];
+    for (let row = 0; row < rows; row++) {
+      for (let i = 0; i < 2 * perRow; i++) words.push(indices[2 * (row * stride + from) + i] as number);
+    }
+    return words;
+  };
+  // [rows / 16][cols / 64][8][4] words of 2 x 2 codes
+  const putE8p = (words: number[], factor: number): void => {
+    let at = 0;
+    for (let R = 0; R < rows / 16; R++) {
+      for (let Q = 0; Q < cols / 64; Q++) {
+        for (let p = 0; p < 8; p++) {
+          for (let q = 0; q < 4; q++) {
+            const low = words[at++] as number;
+            const high = words[at++] as number;
+            for (let r = 0; r < 2; r++) {
+              for (let c = 0; c < 2; c++) {
+                const i = r + 2 * c;
+                let signs = 0;
+                for (let j = 0; j < 8; j++) signs += (Math.floor(high / 2 ** (4 * j + i)) % 2) * 2 ** j;
+                const code = (Math.floor(low / 256 ** i) % 256) * 256 + signs;
+                put(16 * R + 2 * p + r, 64 * Q + 16 * q + 8 * c, e8pVector(code), factor);
+              }
+            }
+          }
+        }
+      }
+    }
+  };
+  putE8p(slice(0), 1);
+  if (codebook === "E8P12RVQ4B") putE8p(slice(perRow), 1 / 3.45);
+  if (codebook === "E8P12RVQ3B") {
+    for (let row = 0; row < rows; row++) {
+      for (let word = 0; word < cols / 64; word++) {
+        for (let b = 0; b < 8; b++) {
+          const half = indices[2 * (row * stride + perRow + word) + Math.floor(b / 4)] as number;
+          put(row, 64 * word + 8 * b, e81bVector(Math.floor(half / 256 ** (b % 4)) % 256), 1 / 2.04);
+        }
+      }
+    }
+  }
+  return w;
+}
+
+/**
+ * SV ⊙ H (Ŵ · Hᵀ (SU ⊙ x)).
+ * @param matrixOf the matrix [k, k] of the transform of n = k · 2^m numbers
+ */
+export function quipLayer(
+  w: Float64Array,
+  rows: number,
+  cols: number,
+  su: ArrayLike<number>,
+  sv: ArrayLike<number>,
+  x: ArrayLike<number>,
+  matrixOf: (n: number) => ArrayLike<number>,
+): Float64Array {
+  const transform = (v: Float64Array, inverse: boolean): Float64Array => {
+    const h = matrixOf(v.length);
+    return hadamardExact(v, h, v.length / Math.sqrt(h.length), inverse);
+  };
+  const signed = Float64Array.from({ length: cols }, (_, i) => (su[i] as number) * (x[i] as number));
+  const rotated = transform(signed, true);
+  const product = Float64Array.from({ length: rows }, (_, row) => {
+    let total = 0;
+    for (let col = 0; col < cols; col++) total += (w[row * cols + col] as number) * (rotated[col] as number);
+    return total;
+  });
+  return transform(product, false).map((v, i) => v * (sv[i] as number));
+}
