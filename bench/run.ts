@@ -8,6 +8,7 @@ import { fullBudget, interleave, quickBudget } from "./measure.ts";
 import { Native } from "./native.ts";
 import { describeMachine, describeRuntime, formatTable, type Row, toRows, writeJson } from "./report.ts";
 import { inQuick, loadShapes, type Shape, tokensOf } from "./shapes.ts";
+import { benchTransforms } from "./transforms.ts";
 import { YardstickModule } from "./wasm.ts";
 
 const VARIANTS: readonly Variant[] = ["simd", "relaxed"];
@@ -25,11 +26,14 @@ async function main(options: Options): Promise<number> {
   const gigabytes = (machine.memory / 2 ** 30).toFixed(1);
   console.log(`machine  ${machine.cpu}, ${machine.cores} cores, ${gigabytes} GiB, ${machine.os} ${machine.arch}`);
   console.log(`runtime  ${[`${runtime.name} ${runtime.version}`, runtime.engine, ...runtime.flags].join(", ")}`);
-  const jobs = makeJobs(await loadAll(options.threads));
+  const loaded = await loadAll(options.threads);
+  const jobs = makeJobs(loaded);
   const module = await YardstickModule.compile();
   const bench = new Bench(options, module);
   for (const shape of loadShapes(options.quick)) bench.runShape(shape, jobs);
-  if (bench.rows.length === 0 && !bench.failed) {
+  const transforms = benchTransforms(loaded, options.filter, options.quick);
+  if (transforms === false) bench.failed = true;
+  if (bench.rows.length === 0 && transforms === null && !bench.failed) {
     console.error("nothing measured: no case matches --filter");
     return 2;
   }

@@ -3,13 +3,16 @@ import { bitplaneFormat } from "./bitplane.ts";
 import { withBranch } from "./branches.ts";
 import { codebookFormat } from "./codebook.ts";
 import { complexFormat, fairy2iFormat } from "./complex.ts";
+import { latticeFormat } from "./e8p.ts";
 import type { BenchFormat } from "./format.ts";
+import { liftFormat } from "./lift.ts";
 import { bcqFormat, binaryFormat, ternaryFormat } from "./planes.ts";
 import { uniformFormat } from "./uniform.ts";
 
 /** What is measured of each format of the registry. One that is new there does not compile without an entry here. */
 const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
-  binary: [binaryFormat],
+  // Lifted weights are signs that meet projected activations.
+  binary: [binaryFormat, liftFormat("16to8"), liftFormat("24to10"), liftFormat("24to8")],
   ternary: [ternaryFormat],
   bcq: [bcqFormat(2), bcqFormat(3), bcqFormat(3, 128), bcqFormat(4, 128, "offset")],
   uniform2: [uniformFormat(2), uniformFormat(2, 128)],
@@ -35,6 +38,8 @@ const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
   codebook3_rows: [codebookFormat(3, "rows")],
   codebook4_rows: [codebookFormat(4, "rows")],
   complex: [complexFormat("matrix"), complexFormat("rows"), complexFormat("tiles"), fairy2iFormat(1), fairy2iFormat(2)],
+  e8p: [latticeFormat("e8p")],
+  e81b: [latticeFormat("e81b")],
   bitplane: [bitplaneFormat(1, 1), bitplaneFormat(2, 4)],
 };
 

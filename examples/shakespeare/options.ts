@@ -12,9 +12,10 @@ Generates text with a small language model whose weights have 1 to 8 bits.
                    shard of several files (default ternary)
   --format F       fp only: what its bfloat16 weights are quantised to while they are loaded:
                    uniform2, uniform3, uniform4, uniform5, uniform6, uniform8, bcq1 to bcq8, codebook2, codebook3,
-                   codebook4, nf4, fp4, mxfp4, nvfp4, binary or ternary
-  --group N        columns that share a scale, a multiple of ${GROUP_STEP} (default 64, bcq 128; not for mxfp4, nvfp4
-                   and codebooks, which have groups of their own or none)
+                   codebook4, nf4, fp4, mxfp4, nvfp4, lift2, lift2.4, lift3, e8p, e8p3, e8p4, fairy2i, binary or
+                   ternary
+  --group N        columns that share a scale, a multiple of ${GROUP_STEP} (default 64, bcq 128; not for mxfp4, nvfp4,
+                   codebooks, lift, e8p and fairy2i, which have groups of their own or none)
   --search S       minmax or mse: how uniform formats find scales (default mse)
   --prompt TEXT    the text to continue (default "ROMEO:")
   --tokens N       how many bytes to generate (default 200)
@@ -23,7 +24,7 @@ Generates text with a small language model whose weights have 1 to 8 bits.
   --threads N      a number, or auto (default 1)
   --variant V      auto, relaxed or simd: which WebAssembly binary (default auto)
   --activation A   int8, lut8 or f32: how linear layers treat their input (default int8, as all models but fp were
-                   trained; lut8: binary, ternary, fairy and bcq only)
+                   trained; lut8: binary, ternary, fairy, lift and bcq only)
   --verify         instead of generating, compare logits with X.reference.safetensors beside X.safetensors
   --help           show this text
 `;

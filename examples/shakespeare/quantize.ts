@@ -4,8 +4,11 @@ import {
   bcq,
   binary,
   codebook,
+  e8p,
+  fairy2i,
   type IndexBits,
   type Lowbit,
+  lift,
   type Matrix,
   ternary,
   type UniformBits,
@@ -29,7 +32,7 @@ export interface QuantizeOptions {
 }
 
 export interface Format {
-  /** How far the loss may be from the reference's, in nats per byte: models/README.md has what is measured. */
+  /** How far the loss may be from the reference's, in nats per byte: README.md has what is measured. */
   readonly maxLossDifference: number;
   /** Columns that share a scale by default. Absent: the format itself says what shares one. */
   readonly groupSize?: number;
@@ -45,6 +48,9 @@ export interface Format {
  */
 const LIMITS = { 1: 1, 2: 0.08, 3: 0.03, 4: 0.02, 5: 0.01, 6: 0.01, 7: 0.01, 8: 0.005 } as const;
 const TERNARY_LIMIT = 0.5;
+const FAIRY2I_LIMIT = 0.05;
+/** Of formats that rotate the weights, which brings their errors closer together; all with room, as above. */
+const ROTATED_LIMITS = { 2: 0.03, 2.4: 0.03, 3: 0.015, 4: 0.01 } as const;
 
 function uniformFormat(bits: UniformBits): Format {
   return {
@@ -102,11 +108,47 @@ function signFormat(format: typeof binary | typeof ternary, maxLossDifference: n
   };
 }
 
+/** Signs in more dimensions than there are columns, and a projection from there to whitened weights. A scale a row. */
+function liftFormat(bits: 2 | 2.4 | 3): Format {
+  return {
+    maxLossDifference: ROTATED_LIMITS[bits],
+    activations: ["int8", "lut8", "f32"],
+    searches: false,
+    quantize: (lb, w, { rows, cols, activation }) => lift.quantize(lb, w, { rows, cols, activation, bits }),
+  };
+}
+
+/** Points of E8 for weights that are rotated on both sides. One scale a matrix. */
+function e8pFormat(bits: 2 | 3 | 4): Format {
+  return {
+    maxLossDifference: ROTATED_LIMITS[bits],
+    activations: ["int8", "f32"],
+    searches: false,
+    // Not the --seed of the text: the same weights each time.
+    quantize: (lb, w, { rows, cols, activation }) => e8p.quantize(lb, w, { rows, cols, activation, bits, seed: 0 }),
+  };
+}
+
+/** What `fairy2` is trained with, for a model that was not. */
+const fairy2iFormat: Format = {
+  maxLossDifference: FAIRY2I_LIMIT,
+  activations: ["int8", "lut8", "f32"],
+  searches: false,
+  quantize: (lb, w, { rows, cols, activation }) => fairy2i.quantize(lb, w, { rows, cols, activation, stages: 2 }),
+};
+
 export const FORMATS: ReadonlyMap<string, Format> = new Map([
   ...([2, 3, 4, 5, 6, 8] as const).map((bits) => [`uniform${bits}`, uniformFormat(bits)] as const),
   ...([1, 2, 3, 4, 5, 6, 7, 8] as const).map((bits) => [`bcq${bits}`, bcqFormat(bits)] as const),
   ...(["nf4", "fp4", "mxfp4", "nvfp4"] as const).map((table) => [table, tableFormat(table)] as const),
   ...([2, 3, 4] as const).map((bits) => [`codebook${bits}`, codebookFormat(bits)] as const),
+  ["lift2", liftFormat(2)],
+  ["lift2.4", liftFormat(2.4)],
+  ["lift3", liftFormat(3)],
+  ["e8p", e8pFormat(2)],
+  ["e8p3", e8pFormat(3)],
+  ["e8p4", e8pFormat(4)],
+  ["fairy2i", fairy2iFormat],
   ["binary", signFormat(binary, LIMITS[1])],
   ["ternary", signFormat(ternary, TERNARY_LIMIT)],
 ]);
