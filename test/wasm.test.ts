@@ -50,7 +50,7 @@ for (const variant of ["simd", "relaxed"] as const) {
     const expected = kernels.filter((k) => k.needs === "simd128" || variant === "relaxed").map(exportOf);
     assert.equal(names.filter((name) => /^(gemv|gemm)_/.test(name)).sort(), [...new Set(expected)].sort());
     const others =
-      /^(prepare_\w+|branch_add|combine_digits|finish_complex|absmax|abs_sum|least|probe|dot_bits|popcnt_native)$/;
+      /^(prepare_\w+|transform_\w+|branch_add|combine_digits|finish_complex|absmax|abs_sum|least|probe|dot_bits|popcnt_native)$/;
     for (const name of names) if (!/^(gemv|gemm)_/.test(name)) assert.match(name, others);
   });
 }
@@ -98,10 +98,10 @@ t("the simd128 binary uses no relaxed operation, the relaxed one uses the swizzl
   }
 });
 
-t("both binaries together stay under 60 KB gzipped", async () => {
+t("both binaries together stay under 70 KB gzipped", async () => {
   const { gzipSync } = await import("node:zlib");
   const size = (["simd", "relaxed"] as const).reduce((sum, v) => sum + gzipSync(bytesOf(v), { level: 9 }).length, 0);
-  assert.ok(size < 60_000, `expected less than 60000 bytes, got ${size}`);
+  assert.ok(size < 70_000, `expected less than 70000 bytes, got ${size}`);
 });
 
 t("the probe passes where relaxed SIMD is on, in the tier that runs first", () => {
