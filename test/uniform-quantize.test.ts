@@ -83,6 +83,18 @@ t("equals the oracle on hostile weights, and stays finite", () => {
   }
 });
 
+t("a zero point stays a code where a denormal scale is rounded", () => {
+  // Clipped a little, the step of 5 bits is rounded to 17 denormals, and 546 / 17 is 32.
+  const w = Float32Array.of(-425, -378, -50, -218, -546, -543, -357, -116).map((value) => value * 2 ** -149);
+  for (const kind of kinds) {
+    const { zeros } = check(w, [1, 8, 8], kind, "denormals");
+    ok(
+      zeros.every((zero) => zero >= 0 && zero < 2 ** kind.bits),
+      nameOf(kind),
+    );
+  }
+});
+
 t("equals the oracle where quotients are exact ties", () => {
   for (const kind of kinds) {
     // With a step of 1/8 of a power of two, weights on half steps.

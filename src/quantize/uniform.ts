@@ -178,7 +178,8 @@ function fit(grid: Grid, ratio: number): void {
   }
   const high = grid.high * ratio;
   const scale = float32Scale(high - low, top);
-  grid.zero = scale === 0 ? 0 : roundHalfEven(-low / scale);
+  // Above top only where rounding a denormal scale made it much smaller.
+  grid.zero = scale === 0 ? 0 : Math.min(roundHalfEven(-low / scale), top);
   grid.scale = limitScale(scale, Math.max(grid.zero, top - grid.zero));
 }
 
