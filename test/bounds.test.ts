@@ -12,7 +12,7 @@ import {
   type FormatName,
   withMatrix,
 } from "./lib/library.ts";
-import { random } from "./lib/random.ts";
+import { outwardActivations, random } from "./lib/random.ts";
 import { suite } from "./lib/suite.ts";
 
 const { instances, missing } = await availableVariants();
@@ -112,20 +112,9 @@ for (const { format, activation } of everyPair) {
     });
 
     t("table entries that all round outwards", () => {
-      // Sums of a nibble that end in one half, both ways: the pair bound of lut8 at its limit.
-      for (const [low, high] of [
-        [62.5, 63.5],
-        [63.5, 62.5],
-        [0.5, 125.5],
-        [125.5, 0.5],
-        [126, 0],
-        [0, 126],
-        [31.5, 94.5],
-      ] as const) {
-        const x = filled(520, (k) => (k % 8 === 0 ? low : k % 8 === 4 ? high : 0));
-        check(format, activation, x, extremeWeights(format, x, 21), `${low} and ${high}`);
-        const spread = filled(520, (k) => (k % 8 < 4 ? low : -high) / 4);
-        check(format, activation, spread, extremeWeights(format, spread, 21), `${low} and ${high}, spread`);
+      for (const { name, alone, spread } of outwardActivations(520)) {
+        check(format, activation, alone, extremeWeights(format, alone, 21), name);
+        check(format, activation, spread, extremeWeights(format, spread, 21), `${name}, spread`);
       }
     });
 

@@ -13,7 +13,7 @@ import {
   withComplex,
 } from "./lib/complex.ts";
 import { type Activation, activations, availableVariants } from "./lib/library.ts";
-import { random } from "./lib/random.ts";
+import { outwardActivations, random } from "./lib/random.ts";
 import { suite } from "./lib/suite.ts";
 import { type Complex, fairy2iWeights, foldReal, gemvComplexInt8, gemvComplexLut8 } from "./reference/complex.ts";
 
@@ -124,20 +124,9 @@ for (const activation of activations) {
   });
 
   t("table entries that all round outwards", () => {
-    // Sums of a nibble that end in one half, both ways: the pair bound of lut8 at its limit.
-    for (const [low, high] of [
-      [62.5, 63.5],
-      [63.5, 62.5],
-      [0.5, 125.5],
-      [125.5, 0.5],
-      [126, 0],
-      [0, 126],
-      [31.5, 94.5],
-    ] as const) {
-      const alone = filled(520, (k) => (k % 8 === 0 ? low : k % 8 === 4 ? high : 0));
-      const spread = filled(520, (k) => (k % 8 < 4 ? low : -high) / 4);
-      check(activation, 10, { re: alone, im: spread }, `${low} and ${high}`);
-      check(activation, 10, { re: spread, im: alone }, `${low} and ${high}, the other way`);
+    for (const { name, alone, spread } of outwardActivations(520)) {
+      check(activation, 10, { re: alone, im: spread }, name);
+      check(activation, 10, { re: spread, im: alone }, `${name}, the other way`);
     }
   });
 

@@ -126,3 +126,24 @@ export function hostileWeights(
     { name: "random", codes: fill(() => levels[rng.int(0, levels.length - 1)] as number) },
   ];
 }
+
+/**
+ * Activations whose sums of a nibble end in one half, so that tables round them outwards, both ways: the pair bound of lut8
+ * at its limit. `alone` has one column of a nibble, `spread` all four.
+ */
+export function outwardActivations(length: number): { name: string; alone: Float32Array; spread: Float32Array }[] {
+  const pairs = [
+    [62.5, 63.5],
+    [63.5, 62.5],
+    [0.5, 125.5],
+    [125.5, 0.5],
+    [126, 0],
+    [0, 126],
+    [31.5, 94.5],
+  ] as const;
+  return pairs.map(([low, high]) => ({
+    name: `${low} and ${high}`,
+    alone: Float32Array.from({ length }, (_, k) => (k % 8 === 0 ? low : k % 8 === 4 ? high : 0)),
+    spread: Float32Array.from({ length }, (_, k) => (k % 8 < 4 ? low : -high) / 4),
+  }));
+}
