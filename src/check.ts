@@ -67,3 +67,21 @@ export function checkFinite(where: string, values: Float32Array, expected = "fin
     if (!Number.isFinite(values[i])) throw rangeError(where, expected, `${values[i]} at index ${i}`);
   }
 }
+
+interface Shape {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** The arguments of gemv: x [cols], out [rows] if there is one. */
+export function checkGemv(where: string, { rows, cols }: Shape, x: unknown, out: unknown): void {
+  checkFloats(`${where}: x`, x, cols, `cols ${cols}`);
+  if (out !== undefined) checkFloats(`${where}: out`, out, rows, `rows ${rows}`);
+}
+
+/** The arguments of gemm: x [n, cols], out [n, rows] if there is one. */
+export function checkGemm(where: string, { rows, cols }: Shape, x: unknown, n: unknown, out: unknown): void {
+  const tokens = checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
+  checkFloats(`${where}: x`, x, tokens * cols, `n ${n} x cols ${cols}`);
+  if (out !== undefined) checkFloats(`${where}: out`, out, tokens * rows, `n ${n} x rows ${rows}`);
+}

@@ -1,27 +1,16 @@
 import { checkInteger } from "./check.ts";
 import { type ComplexArray, checkComplex, checkFiniteComplex } from "./complex-array.ts";
-import { goneError, type PackedMatrix } from "./matrix.ts";
+import { goneError, type Matrix, type PackedMatrix } from "./matrix.ts";
 import type { Activation } from "./registry.ts";
 
 /** Which factor of y = W x is conjugated: neither, y = W conj(x) ("x", iFairy's layers), y = conj(W) x ("w"). */
 export type Conjugate = "none" | "x" | "w";
 
 /** A packed matrix [rows, cols] of complex weights in linear memory. */
-export interface ComplexMatrix {
-  readonly format: string;
-  readonly rows: number;
-  readonly cols: number;
+export interface ComplexMatrix extends Omit<Matrix, "gemv" | "gemm" | "dequantize" | "with"> {
   readonly conjugate: Conjugate;
   /** Stored bits per complex weight, scales and padding included. */
   readonly bitsPerWeight: number;
-  /** Stored bytes, scales and padding included. There is no second copy. */
-  readonly byteLength: number;
-  /** How activations are treated: see docs/numerics.md. */
-  readonly activation: Activation;
-  /** The kernel that `gemv` runs. */
-  readonly kernel: string;
-  /** The kernel that `gemm` runs for many tokens; for a few it runs that of `gemv` once a token. */
-  readonly gemmKernel: string;
   /**
    * y = W x, W conj(x) or conj(W) x, as `conjugate` says.
    * @param x re and im [cols]
@@ -38,9 +27,6 @@ export interface ComplexMatrix {
   gemm(x: ComplexArray, n: number, out?: ComplexArray): ComplexArray;
   /** W, re and im [rows, cols] row-major: not conjugated. */
   dequantize(): ComplexArray;
-  /** Gives the memory back. Doing it twice is harmless; using the matrix afterwards throws. */
-  dispose(): void;
-  [Symbol.dispose](): void;
 }
 
 /** Complex arrays in front of a matrix of [Re; Im]. */

@@ -1,5 +1,5 @@
 import { addBranches, type Branches } from "./branches.ts";
-import { checkFinite, checkFloats, checkInteger } from "./check.ts";
+import { checkFinite, checkGemm, checkGemv } from "./check.ts";
 import { ComplexProduct } from "./complex-product.ts";
 import type { Engine } from "./engine.ts";
 import type { Layout } from "./layouts/layout.ts";
@@ -144,8 +144,7 @@ export class PackedMatrix implements Matrix {
     const where = `${this.format}.gemv`;
     const address = this.#live(where);
     const { rows } = this;
-    checkFloats(`${where}: x`, x, this.cols, `cols ${this.cols}`);
-    if (out !== undefined) checkFloats(`${where}: out`, out, rows, `rows ${rows}`);
+    checkGemv(where, this, x, out);
     const y = out ?? new Float32Array(rows);
     this.#product.run(where, address, x, 1, y);
     return y;
@@ -155,9 +154,7 @@ export class PackedMatrix implements Matrix {
     const where = `${this.format}.gemm`;
     const address = this.#live(where);
     const { rows, cols } = this;
-    checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
-    checkFloats(`${where}: x`, x, n * cols, `n ${n} x cols ${cols}`);
-    if (out !== undefined) checkFloats(`${where}: out`, out, n * rows, `n ${n} x rows ${rows}`);
+    checkGemm(where, this, x, n, out);
     const step = this.#product.passTokens(n);
     // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
     if (n > step) checkFinite(`${where}: x`, x);

@@ -19,9 +19,9 @@
 // It takes the inner matrices over, also when it throws: then they are disposed of. Steps run in float32 without relaxed
 // operations, so int8 contracts stay bit-identical on both binaries.
 import { addBranches, type Branches } from "./branches.ts";
-import { checkFinite, checkFloats, checkInteger, rangeError } from "./check.ts";
+import { checkFinite, checkGemm, checkGemv, rangeError } from "./check.ts";
 import { type Engine, engineOf } from "./engine.ts";
-import { type Matrix, PackedMatrix } from "./matrix.ts";
+import { goneError, type Matrix, PackedMatrix } from "./matrix.ts";
 import { align } from "./prepare.ts";
 import type { Activation } from "./registry.ts";
 import { extendSide, type Side } from "./side.ts";
@@ -151,10 +151,8 @@ class RotatedMatrix implements Matrix {
   gemv(x: Float32Array, out?: Float32Array): Float32Array {
     const where = `${this.format}.gemv`;
     this.#live(where);
-    const { rows, cols } = this;
-    checkFloats(`${where}: x`, x, cols, `cols ${cols}`);
-    if (out !== undefined) checkFloats(`${where}: out`, out, rows, `rows ${rows}`);
-    if (this.#straight) return this.#gemvStraight(where, x, out ?? new Float32Array(rows));
+    checkGemv(where, this, x, out);
+    if (this.#straight) return this.#gemvStraight(where, x, out ?? new Float32Array(this.rows));
     return this.#product(where, x, 1, out);
   }
 
@@ -162,9 +160,7 @@ class RotatedMatrix implements Matrix {
     const where = `${this.format}.gemm`;
     this.#live(where);
     const { rows, cols } = this;
-    checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
-    checkFloats(`${where}: x`, x, n * cols, `n ${n} x cols ${cols}`);
-    if (out !== undefined) checkFloats(`${where}: out`, out, n * rows, `n ${n} x rows ${rows}`);
+    checkGemm(where, this, x, n, out);
     // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
     if (n > PASS_TOKENS) checkFinite(`${where}: x`, x);
     const y = out ?? new Float32Array(n * rows);
@@ -217,7 +213,7 @@ class RotatedMatrix implements Matrix {
 
   #live(where: string): void {
     if (this.#gone === undefined) return;
-    throw new TypeError(`${where}: this ${this.format} matrix (${this.rows} x ${this.cols}) ${this.#gone}`);
+    throw goneError(where, this, this.#gone);
   }
 
   // One matrix with nothing behind it reads what Pre leaves where it is, and writes y itself.
