@@ -17,7 +17,7 @@ import {
 import { type Kernel, STRIP_ROWS, TILE_ROWS } from "./registry.ts";
 import type { Side } from "./side.ts";
 
-/** Conjugation of a plane, as `MatrixSpec.kinds` has it. */
+/** Conjugation of a plane, as `ComplexSpec.kinds` has it. */
 export const KINDS = { none: 0, x: 1, w: 2 } as const;
 
 // Four sums of 64 rows, int32 or float32.

@@ -44,8 +44,6 @@ const TILE_BYTES = 131072;
 const BRANCH_ROWS = 1024;
 // Result rows, then the working space of the kernels, which for lut8 is 16 bytes a row.
 const Y_BYTES: Readonly<Record<Activation, number>> = { int8: 8, lut8: 20, f32: 8, bits: 8 };
-// What lattice codes need more: see assembly/vq/e8p.ts.
-const LATTICE_Y_BYTES = 64;
 
 /** The kernels of a job, and from how many tokens on that of gemm is used. */
 export interface Choice {
@@ -184,7 +182,7 @@ export class RealProduct implements Product {
     const { passes } = slot;
     const qBytes = byteCols * UNIT_COLS;
     const xBytes = this.#loadBytes(x);
-    const yBytes = (Y_BYTES[activation] + (this.#format.operand === "lattice" ? LATTICE_Y_BYTES : 0)) * paddedRows;
+    const yBytes = (Y_BYTES[activation] + (this.#format.workBytes ?? 0)) * paddedRows;
     const sideBytes = this.#side?.tokenBytes ?? 0;
     const { scratchBytes } = this.#engine;
     const xs = this.#engine.scratch(xBytes + align(3 * qBytes) + n * (passes * (slot.bytes + yBytes) + sideBytes));
@@ -199,7 +197,7 @@ export class RealProduct implements Product {
       factors.push(
         types === undefined
           ? prepare(this.#engine, format, activation, layout, slot, loaded, qs, at, largest)
-          : prepareBits(this.#engine, types, this.#spec.cols, layout, slot, xs, at, largest),
+          : prepareBits(this.#engine, types, this.#spec.cols, layout, slot, loaded, at, largest),
       );
     }
     const { exports } = this.#engine;

@@ -43,6 +43,8 @@ export interface Format {
    * byte each; bit planes; tables of int8 x.
    */
   readonly operand: "tables" | "halves" | "quads" | "wide" | "bytePairs" | "bits" | "lattice";
+  /** Working space of gemv a row, beyond what every kernel has. */
+  readonly workBytes?: number;
   /** What assembly/dot/gemm.ts calls the unpacking of it. */
   readonly unpack?: number;
 }
@@ -105,8 +107,16 @@ export const formats: Readonly<Record<FormatName, Format>> = {
   codebook2_rows,
   codebook3_rows,
   codebook4_rows,
-  e8p: { layout: "lattice", bits: 2, chunk: 8, maxGroup: MAX_DOT_GROUP, operand: "lattice", unpack: 60 },
-  e81b: { layout: "lattice", bits: 1, chunk: 8, maxGroup: MAX_DOT_GROUP, operand: "lattice", unpack: 61 },
+  e8p: { layout: "lattice", bits: 2, chunk: 8, maxGroup: MAX_DOT_GROUP, operand: "lattice", workBytes: 64, unpack: 60 },
+  e81b: {
+    layout: "lattice",
+    bits: 1,
+    chunk: 8,
+    maxGroup: MAX_DOT_GROUP,
+    operand: "lattice",
+    workBytes: 64,
+    unpack: 61,
+  },
 };
 
 export interface Kernel {
@@ -178,7 +188,7 @@ function complexKernels(): Kernel[] {
   return [
     row("int8", [32, 8], `${binaryInt8Bound}; P + Q: 2·127·cols < 2^31 for cols <= 8388608`),
     row("lut8", [32, 8], `${binaryLut8Bound}; P + Q: 2·4096·127·2047 < 2^31`),
-    row("f32", [16, 8], "bytes of 24-bit sums: 4·(2^21 - 1) < 2^23; unsigned 16-bit: 2·128·255 = 65280 <= 65535"),
+    row("f32", [16, 8], "bytes of 24-bit sums: 4·(2^21 - 1) < 2^23; unsigned 16-bit: 2·64·255 = 32640 <= 65535"),
     // By executed instructions lookup wins at every number of tokens, with the dot product instruction of ARM too.
     ...gemmKernels("complex", "int8", Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, "gemm_complex_int8_16x2"),
   ];
