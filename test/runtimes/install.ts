@@ -44,7 +44,7 @@ async function cached(folder: string, what: string, fill: (to: string) => Promis
 /** One npm package without its dependencies, also where it is for another processor. Returns its folder. */
 export function fetchPackage(spec: string): Promise<string> {
   return once(spec, async () => {
-    const folder = await cached(spec.replaceAll("/", "+"), spec, async (to) => {
+    const folder = await cached(spec.replace(/[^\w.@-]+/g, "_"), spec, async (to) => {
       const file = (
         await runWell("npm", ["pack", spec, "--silent", "--pack-destination", to], { seconds: 300 })
       ).trim();
@@ -59,7 +59,7 @@ export function fetchPackage(spec: string): Promise<string> {
 /** npm packages with their dependencies, in a project of their own. Returns its folder. */
 export function installPackages(name: string, specs: readonly string[]): Promise<string> {
   return once(name, () =>
-    cached(`${name}-${specs.join("-").replace(/[^\w.-]+/g, "+")}`, specs.join(", "), async (to) => {
+    cached(`${name}-${specs.join("-").replace(/[^\w.@-]+/g, "_")}`, specs.join(", "), async (to) => {
       writeFileSync(join(to, "package.json"), '{ "private": true, "type": "module" }\n');
       await runWell("npm", ["install", "--no-audit", "--no-fund", ...specs], { cwd: to, seconds: 300 });
     }),

@@ -9,7 +9,10 @@
 import { parseArgs } from "node:util";
 import type { Cell, Context, Outcome, Passed } from "./cell.ts";
 import { browserCells } from "./cells/browsers.ts";
+import { bundlerCells } from "./cells/bundlers.ts";
 import { commandCells } from "./cells/commands.ts";
+import { exampleCells } from "./cells/examples.ts";
+import { packageCells } from "./cells/package.ts";
 import { forbidInstalling, Unavailable } from "./install.ts";
 import { run, tail } from "./process.ts";
 import { makeProject, type Project } from "./project.ts";
@@ -27,7 +30,9 @@ const { values } = parseArgs({
   },
 });
 const pattern = new RegExp(values.only, "i");
-const cells = [...commandCells, ...browserCells].filter(({ name }) => pattern.test(name));
+const cells = [...commandCells, ...browserCells, ...bundlerCells, ...packageCells, ...exampleCells].filter(({ name }) =>
+  pattern.test(name),
+);
 if (cells.length === 0) throw new RangeError(`--only: no cell matches ${pattern}`);
 if (values["no-install"]) forbidInstalling();
 

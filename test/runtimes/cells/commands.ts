@@ -1,5 +1,5 @@
 // Runtimes that are commands: Node of this processor and of ARM in an emulator, Deno, Bun, workerd.
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Cell, type Context, checkReport, type Expected, parseReport } from "../cell.ts";
 import { debian, fetchPackage, installPackages, Unavailable, versionOf } from "../install.ts";
@@ -43,14 +43,16 @@ function node(major: number): Cell {
   };
 }
 
+/** The package is there already: nothing is fetched. */
+export const denoArguments = ["run", "--allow-read", "--node-modules-dir=manual", "--cached-only", "--no-lock"];
+
 const deno: Cell = {
   name: "Deno",
   table: "runtimes",
   async run(context) {
     const bin = join(await installPackages("deno", ["deno@2"]), "node_modules", "deno");
     const command = join(bin, "..", ".bin", "deno");
-    const args = ["run", "--allow-read", "--node-modules-dir=manual", "--cached-only", "--no-lock"];
-    const report = await runCommand(command, args, context, { variant: "relaxed", threads: true });
+    const report = await runCommand(command, denoArguments, context, { variant: "relaxed", threads: true });
     return { version: versionOf(bin), report };
   },
 };
@@ -68,35 +70,24 @@ const bun: Cell = {
   },
 };
 
-/** A worker bundled with the workerd condition, its binaries as modules of their own; returns the configuration. */
-export async function bundleWorker(entryFile: string, cwd: string, out: string): Promise<string> {
+/** A worker bundled with the workerd condition, its binaries as files beside it. */
+export async function bundle(entryFile: string, cwd: string, out: string): Promise<void> {
   const tools = await installPackages("esbuild", ["esbuild@0.28"]);
-  mkdirSync(out, { recursive: true });
   const options = ["--bundle", "--format=esm", "--target=es2022", "--conditions=workerd", "--loader:.wasm=copy"];
   const esbuild = join(tools, "node_modules", ".bin", "esbuild");
-  await runWell(esbuild, [entryFile, ...options, `--outfile=${join(out, "worker.js")}`], { cwd });
-  const modules = readdirSync(out)
-    .filter((name) => name.endsWith(".wasm"))
-    .map((name) => `    (name = "${name}", wasm = embed "${name}"),`);
-  if (modules.length !== 2) throw new Error(`expected two binaries beside the worker, got ${modules.length}`);
-  const config = join(out, "config.capnp");
-  writeFileSync(
-    config,
-    `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [(name = "main", worker = (
-    modules = [
-    (name = "worker.js", esModule = embed "worker.js"),
-${modules.join("\n")}
-    ],
-    compatibilityDate = "2026-01-01",
-  ))],
-  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
-);
-`,
-  );
-  return config;
+  await runWell(esbuild, [entryFile, ...options, "--asset-names=[name]", `--outdir=${out}`], { cwd });
 }
+
+const config = `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (services = [(name = "main", worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "worker.js"),
+    (name = "relaxed.wasm", wasm = embed "relaxed.wasm"),
+    (name = "simd.wasm", wasm = embed "simd.wasm"),
+  ],
+  compatibilityDate = "2026-01-01",
+))]);
+`;
 
 export async function workerdCommand(): Promise<{ command: string; version: string }> {
   const folder = join(await installPackages("workerd", ["workerd@1"]), "node_modules", "workerd");
@@ -109,8 +100,10 @@ const workerd: Cell = {
   async run(context) {
     const { command, version } = await workerdCommand();
     const { folder } = context.project;
-    const config = await bundleWorker(join("entries", "worker.js"), folder, join(work, "workerd"));
-    const { status, stdout, stderr } = await run(command, ["test", config], { cwd: folder });
+    const out = join(work, "workerd");
+    await bundle(join("entries", "worker.js"), folder, out);
+    writeFileSync(join(out, "config.capnp"), config);
+    const { status, stdout, stderr } = await run(command, ["test", join(out, "config.capnp")], { cwd: folder });
     if (status !== 0) throw new Error(`status ${status}: ${tail(stdout + stderr)}`);
     const report = checkReport(parseReport(stdout + stderr), { variant: "relaxed", threads: false }, context);
     return { version, report };
