@@ -3,7 +3,8 @@ import { attachEngine, Engine } from "./engine.ts";
 import { UnsupportedRuntimeError } from "./errors.ts";
 import { acceptsRelaxed, type Features } from "./features.ts";
 import type { MemoryUse } from "./memory.ts";
-import { exportOf, kernels, type Variant } from "./registry.ts";
+import type { Variant } from "./registry.ts";
+import { brokenModule, checkBody, checkModule, checkResponse } from "./wrong-module.ts";
 
 /** A compiled module, its bytes, where they come from, or a promise of any of these. */
 export type ModuleSource = LoadedSource | Promise<LoadedSource>;
@@ -87,14 +88,7 @@ function checkInit(where: string, options: InitOptions): { variant: "auto" | Var
 // A module that the caller gave: which of the two it is shows in its exports.
 function open(where: string, module: WebAssembly.Module, wanted: "auto" | Variant, threads: number | "auto"): Lowbit {
   const names = WebAssembly.Module.exports(module).map((e) => e.name);
-  const missing = kernels.find((kernel) => kernel.needs === "simd128" && !names.includes(exportOf(kernel)));
-  if (missing) {
-    throw rangeError(
-      `${where}: module`,
-      "lowbit/wasm/simd.wasm or lowbit/wasm/relaxed.wasm of this version",
-      `a module without ${exportOf(missing)}`,
-    );
-  }
+  checkModule(where, module);
   const variant: Variant = names.includes("probe") ? "relaxed" : "simd";
   if (wanted !== "auto" && wanted !== variant) {
     throw rangeError(`${where}: module`, `${wanted}.wasm, as variant says`, `${variant}.wasm`);
@@ -178,6 +172,8 @@ function compileError(where: string, source: BufferSource, error: unknown): Erro
     const start = String.fromCharCode(...bytes.subarray(0, 16)).replace(/[^\x20-\x7e]/g, ".");
     return rangeError(`${where}: module`, "WebAssembly bytes", `${bytes.length} bytes that begin with "${start}"`);
   }
+  const broken = brokenModule(where, bytes, reason);
+  if (broken) return broken;
   return new UnsupportedRuntimeError(
     `${where}: the kernels cannot be compiled here (${reason}). They need WebAssembly SIMD; a page with a content ` +
       "security policy must allow 'wasm-unsafe-eval'; a worker that may not compile bytes must pass a compiled module " +
@@ -201,10 +197,10 @@ async function compileSource(where: string, source: ModuleSource): Promise<WebAs
 }
 
 async function readResponse(where: string, response: Response): Promise<ArrayBuffer> {
-  if (!response.ok) {
-    throw rangeError(`${where}: module`, "a response with the module", `${response.status} from ${response.url}`);
-  }
-  return response.arrayBuffer();
+  checkResponse(where, response);
+  const bytes = await response.arrayBuffer();
+  checkBody(where, new Uint8Array(bytes), response);
+  return bytes;
 }
 
 // fetch() does not read files in Node; getBuiltinModule keeps node:fs out of what bundlers see.
