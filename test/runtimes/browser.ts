@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { debian } from "./install.ts";
-import { runWell, start, tail } from "./process.ts";
+import { type Running, runWell, start, tail } from "./process.ts";
 import { type Served, type Site, serve } from "./server.ts";
 
 export interface Browser {
@@ -70,7 +70,12 @@ export const webkit: Browser = {
   async command(address, profile) {
     const mini = await webkitPath();
     // Its sandbox cannot start as root or in a container; the pages are ours.
-    const env = { HOME: profile, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1", LIBGL_ALWAYS_SOFTWARE: "1" };
+    const env = {
+      HOME: profile,
+      TMPDIR: profile,
+      WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1",
+      LIBGL_ALWAYS_SOFTWARE: "1",
+    };
     return { command: "xvfb-run", args: ["-a", mini, address], env };
   },
 };
@@ -84,7 +89,7 @@ export async function visit(
 ): Promise<{ body: string; requests: Served["requests"] }> {
   const profile = mkdtempSync(join(tmpdir(), "lowbit-browser-"));
   const served = await serve(site);
-  let running: ReturnType<typeof start> | undefined;
+  let running: Running | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
     const { command, args, env } = await browser.command(served.address + page, profile);
@@ -99,7 +104,7 @@ export async function visit(
     return { body, requests: served.requests };
   } finally {
     clearTimeout(timer);
-    running?.stop();
+    await running?.stop();
     served.close();
     rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
   }

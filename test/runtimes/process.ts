@@ -24,21 +24,24 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-function killGroup(child: ChildProcess): void {
+function killGroup(child: ChildProcess, signal: "SIGTERM" | "SIGKILL" = "SIGKILL"): void {
   if (child.pid === undefined) return;
   try {
-    process.kill(-child.pid, "SIGKILL");
+    process.kill(-child.pid, signal);
   } catch {
     // It has ended.
   }
 }
 
-/** A process that runs until `stop` is called. */
-export function start(
-  command: string,
-  args: readonly string[],
-  options: RunOptions = {},
-): { stop(): void; output(): string } {
+export interface Running {
+  /** Asks it to end, and soon makes it. */
+  stop(): Promise<void>;
+  /** The end of what it wrote. */
+  output(): string;
+}
+
+/** A process that runs until it is stopped. */
+export function start(command: string, args: readonly string[], options: RunOptions = {}): Running {
   const child = launch(command, args, options);
   let text = "";
   const add = (part: string): void => {
@@ -47,7 +50,15 @@ export function start(
   child.stdout?.on("data", add);
   child.stderr?.on("data", add);
   child.on("error", (error) => add(String(error)));
-  return { stop: () => killGroup(child), output: () => text };
+  const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  return {
+    async stop() {
+      killGroup(child, "SIGTERM");
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 3000).unref())]);
+      killGroup(child);
+    },
+    output: () => text,
+  };
 }
 
 function launch(command: string, args: readonly string[], { cwd, env }: RunOptions): ChildProcess {

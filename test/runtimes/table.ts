@@ -47,9 +47,9 @@ function family(name: string): string {
 function replace(file: string, marker: string, text: string): void {
   const path = join(root, file);
   const before = readFileSync(path, "utf8");
-  const pattern = new RegExp(`(<!-- ${marker} -->\n).*?(\n<!-- /${marker} -->)`, "s");
+  const pattern = new RegExp(`(<!-- ${marker} -->\n).*?(<!-- /${marker} -->)`, "s");
   if (!pattern.test(before)) throw new Error(`${file}: no <!-- ${marker} --> … <!-- /${marker} -->`);
-  const after = before.replace(pattern, (_, start: string, end: string) => `${start}\n${text}\n${end}`);
+  const after = before.replace(pattern, (_, start: string, end: string) => `${start}\n${text}\n\n${end}`);
   if (after !== before) writeFileSync(path, after);
 }
 

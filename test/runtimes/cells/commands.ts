@@ -44,7 +44,7 @@ function node(major: number): Cell {
 }
 
 /** The package is there already: nothing is fetched. */
-export const denoArguments = ["run", "--allow-read", "--node-modules-dir=manual", "--cached-only", "--no-lock"];
+export const denoArguments = ["run", "--node-modules-dir=manual", "--cached-only", "--no-lock"];
 
 const deno: Cell = {
   name: "Deno",
@@ -52,7 +52,10 @@ const deno: Cell = {
   async run(context) {
     const bin = join(await installPackages("deno", ["deno@2"]), "node_modules", "deno");
     const command = join(bin, "..", ".bin", "deno");
-    const report = await runCommand(command, denoArguments, context, { variant: "relaxed", threads: true });
+    const report = await runCommand(command, [...denoArguments, "--allow-read"], context, {
+      variant: "relaxed",
+      threads: true,
+    });
     return { version: versionOf(bin), report };
   },
 };
