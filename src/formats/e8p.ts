@@ -249,7 +249,7 @@ function makeLayer(where: string, lb: unknown, { rows, cols }: Shape, { label, i
  * 3 bits, HI4B1C of 4.
  *
  * @throws TypeError, RangeError for a wrong argument, an unknown codebook, a shape that its layout or the transforms cannot
- * have, NaN or Infinity, a zero in scaleWH, version 0 codes that are not known (their index is named); OutOfMemoryError
+ * have, NaN or Infinity, a zero in scaleWH; OutOfMemoryError
  */
 export function pack(lb: Lowbit, options: QuipTensors): Matrix {
   const where = "e8p.pack";

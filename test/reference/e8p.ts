@@ -50,6 +50,23 @@ export function e8pVector(code: number): number[] {
   return w;
 }
 
+/**
+ * The 8 weights of a code of version 0, the one of 2023-12-03: the row; a bit a column from column 1 on, the highest first,
+ * which negates it; ±¼. Column 0 is negated where the sum would be odd without.
+ */
+export function e8pVector0(code: number): number[] {
+  const row = Math.floor(code / 256);
+  const places = row < 227 ? undefined : row === 254 ? "045" : (HALVES_OF_TWELVE[row - 227] as string);
+  smallRows ??= allVectors([0.5, 1.5, 2.5], 8).filter((v) => squares(v) <= 10);
+  const v = places
+    ? Array.from({ length: 8 }, (_, col) => (places.includes(`${col}`) ? 0.5 : 1.5))
+    : (smallRows[row] as number[]).slice();
+  for (let col = 1; col < 8; col++) if (Math.floor(code / 2 ** (8 - col)) % 2 === 1) v[col] = -(v[col] as number);
+  if (Math.abs(sum(v) % 2) === 1) v[0] = -(v[0] as number);
+  return v.map((x) => x + (code % 2 === 1 ? 0.25 : -0.25));
+}
+
+let smallRows: number[][] | undefined;
 let lowRate: number[][] | undefined;
 
 /** The 8 weights of a code of E81B. */
