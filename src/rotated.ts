@@ -65,6 +65,8 @@ export function makeRotated(where: string, lb: unknown, spec: RotatedSpec): Matr
     const { arena } = engine;
     const bytes = pre.parameterBytes + post.parameterBytes;
     const address = bytes > 0 ? arena.allocate(bytes) : 0;
+    // Steps are padded.
+    arena.bytes.fill(0, address, address + bytes);
     pre.write(spec.pre, arena.floats, address);
     post.write(spec.post, arena.floats, address + pre.parameterBytes);
     return new RotatedMatrix(engine, { ...spec, pre, post, bytes }, address);
@@ -178,6 +180,20 @@ class RotatedMatrix implements Matrix {
     const branches = this.#side?.read();
     if (branches) addBranches(w, branches, this.rows, this.cols);
     return w;
+  }
+
+  /** A copy of what is stored: the inner matrices one after the other, then the numbers of Pre and Post. For tests. */
+  packed(): Uint8Array {
+    this.#live(`${this.format}.packed`);
+    const { inners, bytes } = this.#parts;
+    const out = new Uint8Array(inners.reduce((sum, { matrix }) => sum + matrix.byteLength, bytes));
+    let at = 0;
+    for (const { matrix } of inners) {
+      out.set((matrix as PackedMatrix).packed(), at);
+      at += matrix.byteLength;
+    }
+    out.set(this.#engine.arena.bytes.subarray(this.#address, this.#address + bytes), at);
+    return out;
   }
 
   with(added: Branches): Matrix {
