@@ -479,10 +479,19 @@ errors("quantize", () => {
   throwsWith(
     quantize({ cols: 60 }, new Float32Array(64 * 60)),
     RangeError,
-    "e8p.quantize: cols: expected a multiple of 8",
+    "e8p.quantize: cols: expected a multiple of 8 that has a Hadamard transform, got 60 (the nearest that work are 56 and 64)",
   );
-  throwsWith(quantize({ cols: 152 }, new Float32Array(64 * 152)), RangeError, "e8p.quantize: cols: ");
-  throwsWith(quantize({ rows: 19 }, new Float32Array(64 * 19)), RangeError, "e8p.quantize: rows: ");
+  throwsWith(
+    quantize({ cols: 152 }, new Float32Array(64 * 152)),
+    RangeError,
+    "cols: expected a multiple of 8 that has",
+  );
+  throwsWith(quantize({ cols: 4 }, new Float32Array(64 * 4)), RangeError, "got 4 (the least that works is 8)");
+  throwsWith(
+    quantize({ rows: 19 }, new Float32Array(64 * 19)),
+    RangeError,
+    "e8p.quantize: rows: expected a size with a Hadamard transform, got 19 (the nearest that work are 16 and 20)",
+  );
   throwsWith(quantize({ bits: 5 }), RangeError, "e8p.quantize: bits: expected an integer from 2 to 4");
   throwsWith(quantize({ seed: -1 }), RangeError, "e8p.quantize: seed");
   throwsWith(quantize({ scale: 0 }), RangeError, "e8p.quantize: scale: expected a positive number");
@@ -518,8 +527,17 @@ errors("pack", () => {
   throwsWith(pack({ codebook: "E8" }), RangeError, "e8p.pack: codebook");
   throwsWith(pack({ version: 2 }), RangeError, "e8p.pack: version: expected 0 or 1");
   throwsWith(pack({ version: 0, codebook: "D4" }), RangeError, "e8p.pack: version: expected 1 for D4");
-  throwsWith(pack({ rows: 8 }), RangeError, "e8p.pack: rows: expected a multiple of 16");
-  throwsWith(pack({ cols: 96 }), RangeError, "e8p.pack: cols: expected a multiple of 64");
+  throwsWith(
+    pack({ rows: 8 }),
+    RangeError,
+    "e8p.pack: rows: expected a multiple of 16 that has a Hadamard transform, got 8",
+  );
+  // 144 and 160 have transforms, but the layout keeps 64 columns together.
+  throwsWith(
+    pack({ cols: 152 }),
+    RangeError,
+    "e8p.pack: cols: expected a multiple of 64 that has a Hadamard transform, got 152 (the nearest that work are 128 and 192)",
+  );
   throwsWith(pack({ Qidxs: new BigInt64Array(31) }), RangeError, "e8p.pack: Qidxs: expected length 32");
   throwsWith(pack({ Qidxs: new Float32Array(64) }), TypeError, "e8p.pack: Qidxs");
   throwsWith(pack({ SU: new Float32Array(63) }), RangeError, "e8p.pack: SU");

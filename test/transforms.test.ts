@@ -253,6 +253,13 @@ t("bad arguments are refused, and memory is as before", async () => {
     RangeError,
     /kronecker: right: .*multiple of 3, got 10/,
   );
-  throwsWith(() => invertPair(pair), RangeError, /invertPair: left: expected an invertible matrix/);
+  throwsWith(() => invertPair(pair), RangeError, "invertPair: left: expected an invertible matrix, got a singular one");
+  const square = (...left: number[]) => ({ left: Float32Array.from(left), right: Float32Array.of(1), t1: 2, t2: 1 });
+  throwsWith(() => invertPair(square(1, 2, 2, 4)), RangeError, "a singular one (pivot 0 in column 1)");
+  throwsWith(() => kroneckerInverse(lb, f(2), square(1, 0, 5, 0)), RangeError, "a singular one");
+  throwsWith(() => invertPair(square(1, 0, 0, 1e-40)), RangeError, "a matrix whose inverse is float32");
+  // Rows and columns of other sizes are not dependent.
+  equal([...invertPair(square(1e10, 0, 0, 1)).left], [Math.fround(1e-10), 0, 0, 1]);
+  equal([...invertPair(square(2 ** 40, 2 ** 40, 1, 3)).left], [1.5 * 2 ** -40, -0.5, -0.5 * 2 ** -40, 0.5]);
   throwsWith(() => kroneckerInverse(lb, f(6), { ...pair, left: f(2) }), RangeError, /square/);
 });
