@@ -5,6 +5,8 @@
 const LEAST = 0.08;
 /** Multiplications a millisecond of a thread that has not been measured yet: about what the slowest kernels do. */
 const GUESS = 1e7;
+/** Multiplications that take less than LEAST with the slowest kernels too. */
+const LEAST_WORK = 2 ** 19;
 /** Several threads go on while they take at most this share of the time of one. */
 const WORTH = 0.95;
 /** Calls on one thread between two attempts with several: doubled after each that did not pay. */
@@ -12,7 +14,7 @@ const FIRST_PAUSE = 8;
 const LAST_PAUSE = 512;
 /** While several threads pay, every so many calls one of one thread, so that the comparison stays true: 1 %. */
 const PROBE = 128;
-const FIRST_PROBES = [2, 8, 32];
+const FIRST_PROBES = [2, 4, 8, 16, 32, 64];
 
 export class Pace {
   #single: number;
@@ -27,9 +29,9 @@ export class Pace {
     this.#single = work / GUESS;
   }
 
-  /** Milliseconds of one thread. */
-  get single(): number {
-    return this.#single;
+  /** Whether so many multiplications are certainly not worth it. */
+  static tooLittle(work: number): boolean {
+    return work < LEAST_WORK;
   }
 
   /** Whether the next job should go to several threads. */
@@ -60,7 +62,8 @@ export class Pace {
   }
 }
 
-// A call in which the thread was not scheduled for a while counts as twice the usual time.
+// Faster calls count more, because the first ones ran code that was not optimised yet; one in which a thread was not
+// scheduled for a while counts as twice the usual time.
 function follow(estimate: number, time: number): number {
-  return estimate + (Math.min(time, 2 * estimate) - estimate) / 4;
+  return estimate + (Math.min(time, 2 * estimate) - estimate) / (time < estimate ? 2 : 4);
 }

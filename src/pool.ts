@@ -28,8 +28,6 @@ const SLICE = 50;
 const SLICES = 40;
 /** Ranges of a job for each thread, where it has that many tiles. */
 const RANGES = 32;
-/** Multiplications below which one thread needs less than what waking a worker costs, with the slowest kernels too. */
-const LEAST_WORK = 2 ** 19;
 /** Paces that are kept: a model has few kinds of jobs. */
 const MOST_PACES = 512;
 
@@ -64,7 +62,7 @@ export class Pool {
         );
       }
     } catch (error) {
-      this.#ended = `a worker cannot be started here: ${messageOf(error)}`;
+      this.#ended = `the worker ${addressOf(url)} cannot be started: ${messageOf(error)}`;
     }
     this.#workers = workers;
     if (this.#ended !== undefined) this.#terminate();
@@ -77,8 +75,8 @@ export class Pool {
 
   /** Waits until every worker has an instance, or one could not: then `ended` says why. */
   async open(module: WebAssembly.Module, { memory }: Arena, exports: Exports): Promise<void> {
-    if (this.#ended !== undefined) return;
     this.#exports = exports;
+    if (this.#ended !== undefined) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => this.#end(`a worker did not start within ${START_LIMIT / 1000} s`), START_LIMIT);
       this.#starting = () => {
@@ -99,7 +97,7 @@ export class Pool {
    * @returns whether it is complete; otherwise the pool has ended, and a worker may still write where the job wrote
    */
   run(job: Job): boolean {
-    if (this.#ended !== undefined || job.work < LEAST_WORK || recordLength(job) > RECORD_LENGTH) {
+    if (this.#ended !== undefined || Pace.tooLittle(job.work) || recordLength(job) > RECORD_LENGTH) {
       computeRows(this.#exports, job, 0, job.rows);
       return true;
     }
@@ -123,8 +121,7 @@ export class Pool {
    * @returns whether they do; if not, nothing has happened
    */
   start(job: Job, done: (complete: boolean) => void): boolean {
-    if (this.#ended !== undefined || this.#paceOf(job).single < 2 * WAKE) return false;
-    if (recordLength(job) > RECORD_LENGTH) return false;
+    if (this.#ended !== undefined || Pace.tooLittle(job.work) || recordLength(job) > RECORD_LENGTH) return false;
     // Keeps the process alive, which workers do not, and sees to it that somebody gets on.
     let before = -1;
     let idle = 0;
@@ -152,7 +149,7 @@ export class Pool {
   /** Ends the workers. */
   dispose(): void {
     this.join();
-    this.#end("the pool was disposed of");
+    this.#end("the workers were disposed of");
   }
 
   #paceOf(job: Job): Pace {
@@ -257,9 +254,6 @@ interface Running {
   readonly timer: ReturnType<typeof setInterval>;
 }
 
-/** What waking a worker costs, in milliseconds. */
-const WAKE = 0.045;
-
 // Main threads of browsers, and workerd, may not.
 function mayWait(): boolean {
   try {
@@ -290,18 +284,23 @@ interface NodeWorker {
   terminate(): unknown;
 }
 
+function addressOf(given: URL | string | undefined): string {
+  return String(given ?? new URL("./worker.js", import.meta.url));
+}
+
 function startThread(
   given: URL | string | undefined,
   hear: (answer: Answer) => void,
   end: (reason: string) => void,
 ): Thread {
-  const place = String(given ?? new URL("./worker.js", import.meta.url));
+  const place = addressOf(given);
   const threads = nodeThreads();
   if (threads) {
-    const worker: NodeWorker = new threads.Worker(new URL(place));
+    // Flags of this process are not for it: a loader takes time, and with --input-type it would not start.
+    const worker: NodeWorker = new threads.Worker(new URL(place), { execArgv: [] });
     worker.on("message", hear);
     worker.on("error", (error) => end(`the worker ${place} failed: ${error.message}`));
-    worker.on("exit", (code) => end(`the worker ${place} ended (${code})`));
+    worker.on("exit", (code) => end(`the worker ${place} ended (exit code ${code})`));
     return {
       post: (start) => worker.postMessage(start),
       unref: () => worker.unref(),
@@ -319,7 +318,7 @@ function startThread(
   return { post: (start) => worker.postMessage(start), unref: () => {}, terminate: () => worker.terminate() };
 }
 
-type NodeThreads = { Worker: new (url: URL) => NodeWorker };
+type NodeThreads = { Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker };
 
 // Deno and Bun have it too; the global Worker of Deno would keep the process alive.
 function nodeThreads(): NodeThreads | undefined {
