@@ -1,32 +1,36 @@
-// Whether several threads pay for one kind of job: kept as running estimates of both ways, because it depends on the machine,
-// on what else it does, and on whether workers still look for work or sleep.
+// Whether several threads pay for one kind of job. It depends on the machine and on what else that does, so it is kept as an
+// account in milliseconds: what other threads took over is earned, what this one waited for them is spent. While there is
+// credit they are used, which bounds what can be lost; without, they are tried again after a pause that such attempts cost
+// at most a fiftieth of.
 
-/** Milliseconds of one thread below which several are not tried: waking one costs 0.03 to 0.045 (docs/performance.md). */
-const LEAST = 0.08;
+/** Milliseconds of one thread below which several are not tried: waking one takes 0.03 to 0.045. */
+const LEAST = 0.04;
+/** Multiplications that take less than LEAST with the slowest kernels too. */
+const LEAST_WORK = 2 ** 18;
 /** Multiplications a millisecond of a thread that has not been measured yet: about what the slowest kernels do. */
 const GUESS = 1e7;
-/** Multiplications that take less than LEAST with the slowest kernels too. */
-const LEAST_WORK = 2 ** 19;
-/** Several threads go on while they take at most this share of the time of one. */
-const WORTH = 0.95;
-/** Calls on one thread between two attempts with several: doubled after each that did not pay. */
-const FIRST_PAUSE = 8;
-const LAST_PAUSE = 512;
-/** While several threads pay, every so many calls one of one thread, so that the comparison stays true: 1 %. */
+/** Most credit: a few times what a thread loses that is not scheduled. */
+const MOST_CREDIT = 20;
+const ATTEMPT_SHARE = 1 / 50;
+/** The shortest pause, in jobs, and the longest, in milliseconds. */
+const SHORTEST_PAUSE = 8;
+const LONGEST_PAUSE = 2000;
+/** While several threads are used, every so many jobs one of one thread, which says what that would take. */
 const PROBE = 128;
-const FIRST_PROBES = [2, 4, 8, 16, 32, 64];
+const FIRST_PROBES = [1, 2, 4, 8, 16, 32, 64];
 
 export class Pace {
+  /** Milliseconds of one thread. */
   #single: number;
   #measured = false;
-  #several = 0;
-  #calls = 0;
-  #pause = FIRST_PAUSE;
-  #retryAt = 0;
+  #credit: number;
+  #rest = 0;
+  #jobs = 0;
 
   /** @param work multiplications of a job */
   constructor(work: number) {
     this.#single = work / GUESS;
+    this.#credit = this.#single;
   }
 
   /** Whether so many multiplications are certainly not worth it. */
@@ -36,33 +40,38 @@ export class Pace {
 
   /** Whether the next job should go to several threads. */
   next(): boolean {
-    const calls = this.#calls++;
+    const jobs = this.#jobs++;
     if (this.#single < LEAST) return false;
-    if (this.#several === 0) return true;
-    if (this.#several <= WORTH * this.#single) {
-      return this.#measured ? calls % PROBE !== 0 && !FIRST_PROBES.includes(calls) : calls % 4 !== 1;
-    }
-    if (calls < this.#retryAt) return false;
-    this.#retryAt = calls + this.#pause;
-    this.#pause = Math.min(2 * this.#pause, LAST_PAUSE);
-    this.#several = 0;
+    if (this.#credit > 0) return jobs % PROBE !== PROBE - 1 && !FIRST_PROBES.includes(jobs);
+    if (this.#rest > 0) return false;
+    this.#credit = this.#single / 8;
     return true;
   }
 
-  /** How long a job took, in milliseconds. */
-  took(several: boolean, time: number): void {
-    if (!several) {
-      this.#single = this.#measured ? follow(this.#single, time) : time;
-      this.#measured = true;
-      return;
-    }
-    this.#several = this.#several === 0 ? time : follow(this.#several, time);
-    if (this.#several <= WORTH * this.#single && this.#calls > this.#retryAt + 2 * this.#pause)
-      this.#pause = FIRST_PAUSE;
+  /** One thread took so long, in milliseconds. */
+  tookAlone(time: number): void {
+    this.#single = this.#measured ? follow(this.#single, time) : time;
+    this.#measured = true;
+    if (this.#credit <= 0) this.#rest -= time;
+  }
+
+  /**
+   * Several threads did.
+   * @param share of the rows that this thread computed, in `own` milliseconds
+   * @param time from beginning to end
+   */
+  tookTogether(time: number, own: number, share: number): void {
+    const expected = this.#single * share;
+    // Slower where threads share a memory bus or a core; much slower is a pause that would have been there without them.
+    const slower = Math.min(Math.max(own - expected, 0), expected);
+    const gain = this.#single - expected - slower - (time - own);
+    this.#credit = Math.min(this.#credit + gain, MOST_CREDIT);
+    if (this.#credit > 0) return;
+    this.#rest = Math.min(Math.max(SHORTEST_PAUSE * this.#single, -gain / ATTEMPT_SHARE), LONGEST_PAUSE);
   }
 }
 
-// Faster calls count more, because the first ones ran code that was not optimised yet; one in which a thread was not
+// Faster jobs count more, because the first ones ran code that was not optimised yet; one in which the thread was not
 // scheduled for a while counts as twice the usual time.
 function follow(estimate: number, time: number): number {
   return estimate + (Math.min(time, 2 * estimate) - estimate) / (time < estimate ? 2 : 4);

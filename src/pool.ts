@@ -46,6 +46,7 @@ export class Pool {
   #starting: ((reason?: string) => void) | undefined;
   #ready = 0;
   #running: Running | undefined;
+  #ranges: Ranges = { job: undefined as unknown as Job, rows: 0, count: 0, ticket: 0 };
 
   /** Starts workers, which load while the binary is compiled. Does not throw: see `ended`. */
   constructor(threads: number, url: URL | string | undefined) {
@@ -102,16 +103,18 @@ export class Pool {
       return true;
     }
     const pace = this.#paceOf(job);
-    const several = pace.next();
     const start = performance.now();
-    let complete = true;
-    if (several) {
-      this.#publish(job, false);
-      complete = this.#complete();
-    } else {
+    if (!pace.next()) {
       computeRows(this.#exports, job, 0, job.rows);
+      pace.tookAlone(performance.now() - start);
+      return true;
     }
-    pace.took(several, performance.now() - start);
+    this.#publish(job, false);
+    const before = performance.now();
+    const own = this.#takeRanges();
+    const after = performance.now();
+    const complete = this.#wait(own > 0 ? (after - before) / own : 1);
+    pace.tookTogether(performance.now() - start, after - before, own / this.#ranges.count);
     return complete;
   }
 
@@ -143,7 +146,13 @@ export class Pool {
     this.#running = undefined;
     clearInterval(running.timer);
     Atomics.store(this.#control, WORD.message, 0);
-    running.done(this.#ended === undefined ? this.#complete() : false);
+    if (this.#ended !== undefined) {
+      running.done(false);
+      return;
+    }
+    const start = performance.now();
+    const own = this.#takeRanges();
+    running.done(this.#wait(own > 0 ? (performance.now() - start) / own : 1));
   }
 
   /** Ends the workers. */
@@ -163,62 +172,56 @@ export class Pool {
     return pace;
   }
 
-  #ranges = { job: undefined as unknown as Job, rows: 0, ticket: 0 };
-
   #publish(job: Job, message: boolean): void {
     const tiles = Math.ceil(job.rows / TILE_ROWS);
     const rows = Math.ceil(tiles / Math.min(tiles, RANGES * this.threads, 2 ** RANGE_BITS - 1)) * TILE_ROWS;
-    const ranges = Math.ceil(job.rows / rows);
+    const count = Math.ceil(job.rows / rows);
     encode(job, rows, this.#record);
     const control = this.#control;
-    Atomics.store(control, WORD.pending, ranges);
+    Atomics.store(control, WORD.pending, count);
     Atomics.store(control, WORD.message, message ? 1 : 0);
     this.#number = (this.#number + 1) | 0;
-    const ticket = (this.#number << RANGE_BITS) | ranges;
-    this.#ranges = { job, rows, ticket };
+    const ticket = (this.#number << RANGE_BITS) | count;
+    this.#ranges = { job, rows, count, ticket };
     Atomics.store(control, WORD.ticket, ticket);
     if (Atomics.load(control, WORD.sleepers) > 0) Atomics.notify(control, WORD.ticket);
   }
 
-  // Takes ranges until there are none, then waits for those of others.
-  #complete(): boolean {
+  // Computes ranges until none is left: returns how many.
+  #takeRanges(): number {
     const control = this.#control;
     const { job, rows, ticket } = this.#ranges;
-    const start = performance.now();
     let own = 0;
     for (let left = claim(control, ticket); left > 0; left = claim(control, ticket)) {
       computeRange(this.#exports, job, rows, left);
       Atomics.sub(control, WORD.pending, 1);
       own++;
     }
-    const isDone = (): boolean => Atomics.load(control, WORD.pending) === 0;
-    if (isDone() || this.#spin.poll(isDone)) return true;
-    const range = own > 0 ? (performance.now() - start) / own : 1;
-    if (this.#wait(isDone, SLICES + Math.ceil(range))) return true;
-    this.#end(`a worker did not finish its rows within ${((SLICES + Math.ceil(range)) * SLICE) / 1000} s`);
-    return false;
+    return own;
   }
 
-  // Whether it was done before `slices` slices passed in which nothing was. Time in which the whole process was stopped
-  // counts as one slice.
-  #wait(isDone: () => boolean, slices: number): boolean {
+  // Waits for the ranges of others, of which one should take `time` milliseconds. Time in which the whole process was
+  // stopped counts as one slice.
+  #wait(time: number): boolean {
     const control = this.#control;
+    const isDone = (): boolean => Atomics.load(control, WORD.pending) === 0;
+    if (isDone() || this.#spin.poll(isDone)) return true;
+    const slices = SLICES + Math.ceil(time);
     Atomics.store(control, WORD.waiting, 1);
     let before = -1;
-    for (let idle = 0; idle < slices; idle++) {
+    for (let idle = 0; idle < slices && !isDone(); idle++) {
       const pending = Atomics.load(control, WORD.pending);
       if (pending !== before) idle = 0;
       before = pending;
       const start = performance.now();
-      if (pending > 0) {
-        if (this.#mayWait) Atomics.wait(control, WORD.pending, pending, SLICE);
-        else while (!isDone() && performance.now() - start < SLICE);
-      }
+      if (this.#mayWait) Atomics.wait(control, WORD.pending, pending, SLICE);
+      else while (!isDone() && performance.now() - start < SLICE);
       this.#spin.slept(performance.now() - start);
-      if (isDone()) break;
     }
     Atomics.store(control, WORD.waiting, 0);
-    return isDone();
+    if (isDone()) return true;
+    this.#end(`a worker did not finish its rows within ${(slices * SLICE) / 1000} s`);
+    return false;
   }
 
   #hear(answer: Answer): void {
@@ -247,6 +250,14 @@ export class Pool {
   #terminate(): void {
     for (const worker of this.#workers) worker.terminate();
   }
+}
+
+/** How the rows of the latest job were dealt out: `count` ranges of so many rows. */
+interface Ranges {
+  readonly job: Job;
+  readonly rows: number;
+  readonly count: number;
+  readonly ticket: number;
 }
 
 interface Running {
