@@ -11,7 +11,7 @@ export interface Features {
   /** Threads in use, the calling one included: 1 from when a worker died, or `dispose` was called. */
   readonly threads: number;
   /** Why there are fewer threads than asked for, where there are. */
-  readonly threadsReason?: string | undefined;
+  readonly threadsReason?: string;
   /** The dot product that int8 `gemm` uses: sums in 32-bit lanes where that is one instruction, else in 16-bit lanes. */
   readonly dot: "i16" | "i32";
   /** How `bitplane` counts bits: by an instruction where there is one for vectors (ARM), else by an adder of bits. */

@@ -33,6 +33,7 @@ export interface InitOptions {
 
 /** What `init` resolves to: a loaded binary and its memory. Pass it to the functions of a format. */
 export interface Lowbit {
+  /** As things are: where a worker dies it is another object, with one thread. */
   readonly features: Features;
   readonly memory: MemoryUse;
   /**
@@ -182,19 +183,19 @@ async function openWith(
 
 function makeHandle(engine: Engine, relaxedReason: string | undefined, pool?: Pool, reason?: string): Lowbit {
   const { variant } = engine;
-  const features: Features = {
-    variant,
-    relaxed: variant === "relaxed",
-    ...(relaxedReason !== undefined && { relaxedReason }),
-    get threads() {
-      return pool && pool.ended === undefined ? pool.threads : 1;
-    },
-    get threadsReason() {
-      return pool ? pool.ended : reason;
-    },
-    dot: engine.dot,
-    popcnt: engine.popcnt,
+  const featuresNow = (): Features => {
+    const threadsReason = pool ? pool.ended : reason;
+    return Object.freeze({
+      variant,
+      relaxed: variant === "relaxed",
+      ...(relaxedReason !== undefined && { relaxedReason }),
+      threads: pool && threadsReason === undefined ? pool.threads : 1,
+      ...(threadsReason !== undefined && { threadsReason }),
+      dot: engine.dot,
+      popcnt: engine.popcnt,
+    });
   };
+  let features = featuresNow();
   const { arena } = engine;
   const memory: MemoryUse = {
     get used() {
@@ -209,7 +210,10 @@ function makeHandle(engine: Engine, relaxedReason: string | undefined, pool?: Po
   };
   const dispose = (): void => pool?.dispose();
   const handle: Lowbit = Object.freeze({
-    features: Object.freeze(features),
+    get features() {
+      if (features.threads > 1 && pool?.ended !== undefined) features = featuresNow();
+      return features;
+    },
     memory: Object.freeze(memory),
     dispose,
     [Symbol.dispose]: dispose,
