@@ -295,8 +295,9 @@ interface NodeWorker {
   terminate(): unknown;
 }
 
+// Beside this file. Not as bundlers know it, which would bring along another copy.
 function addressOf(given: URL | string | undefined): string {
-  return String(given ?? new URL("./worker.js", import.meta.url));
+  return String(given ?? import.meta.url.replace(/[^/]*$/, "worker.js"));
 }
 
 function startThread(
