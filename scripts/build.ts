@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { VERSION_SECTION } from "../src/version.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const require = createRequire(import.meta.url);
@@ -38,6 +39,13 @@ export default Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.pars
 `;
 }
 
+/** The version as a custom section at the end, by which init() knows a module of another. */
+function stamp(file: string): void {
+  const { version } = JSON.parse(readFileSync(at("package.json"), "utf8")) as { version: string };
+  const content = Buffer.concat([Buffer.of(VERSION_SECTION.length), Buffer.from(VERSION_SECTION + version)]);
+  writeFileSync(file, Buffer.concat([readFileSync(file), Buffer.of(0, content.length), content]));
+}
+
 async function build(): Promise<void> {
   rmSync(at("dist"), { recursive: true, force: true });
   mkdirSync(at("dist", "wasm"), { recursive: true });
@@ -49,6 +57,7 @@ async function build(): Promise<void> {
     run(asc, [`assembly/${entry}.ts`, "--config", "asconfig.json", "--target", target]);
   await Promise.all([compile("relaxed", "relaxed"), compile("simd", "simd"), compile("simd", "debug")]);
   for (const target of ["simd", "relaxed"]) {
+    stamp(at("dist", "wasm", `${target}.wasm`));
     writeFileSync(
       at("dist", "binary", `${target}.js`),
       inlineModule(readFileSync(at("dist", "wasm", `${target}.wasm`))),

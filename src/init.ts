@@ -5,7 +5,8 @@ import { UnsupportedRuntimeError } from "./errors.ts";
 import { acceptsRelaxed, type Features } from "./features.ts";
 import type { MemoryUse } from "./memory.ts";
 import type { Pool } from "./pool.ts";
-import { exportOf, kernels, type Variant } from "./registry.ts";
+import type { Variant } from "./registry.ts";
+import { brokenModule, checkBody, checkModule, checkResponse } from "./wrong-module.ts";
 
 /** A compiled module, its bytes, where they come from, or a promise of any of these. */
 export type ModuleSource = LoadedSource | Promise<LoadedSource>;
@@ -141,14 +142,7 @@ function inspect(
   wanted: "auto" | Variant,
 ): { variant: Variant; relaxedReason: string | undefined } {
   const names = WebAssembly.Module.exports(module).map((e) => e.name);
-  const missing = kernels.find((kernel) => kernel.needs === "simd128" && !names.includes(exportOf(kernel)));
-  if (missing) {
-    throw rangeError(
-      `${where}: module`,
-      "lowbit/wasm/simd.wasm or lowbit/wasm/relaxed.wasm of this version",
-      `a module without ${exportOf(missing)}`,
-    );
-  }
+  checkModule(where, module);
   const variant: Variant = names.includes("probe") ? "relaxed" : "simd";
   if (wanted !== "auto" && wanted !== variant) {
     throw rangeError(`${where}: module`, `${wanted}.wasm, as variant says`, `${variant}.wasm`);
@@ -276,6 +270,8 @@ function compileError(where: string, source: BufferSource, error: unknown): Erro
     const start = String.fromCharCode(...bytes.subarray(0, 16)).replace(/[^\x20-\x7e]/g, ".");
     return rangeError(`${where}: module`, "WebAssembly bytes", `${bytes.length} bytes that begin with "${start}"`);
   }
+  const broken = brokenModule(where, bytes, reason);
+  if (broken) return broken;
   return new UnsupportedRuntimeError(
     `${where}: the kernels cannot be compiled here (${reason}). They need WebAssembly SIMD; a page with a content ` +
       "security policy must allow 'wasm-unsafe-eval'; a worker that may not compile bytes must pass a compiled module " +
@@ -310,10 +306,10 @@ async function compileSource(where: string, source: ModuleSource, shared: boolea
 }
 
 async function readResponse(where: string, response: Response): Promise<ArrayBuffer> {
-  if (!response.ok) {
-    throw rangeError(`${where}: module`, "a response with the module", `${response.status} from ${response.url}`);
-  }
-  return response.arrayBuffer();
+  checkResponse(where, response);
+  const bytes = await response.arrayBuffer();
+  checkBody(where, new Uint8Array(bytes), response);
+  return bytes;
 }
 
 // fetch() does not read files in Node; getBuiltinModule keeps node:fs out of what bundlers see.

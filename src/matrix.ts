@@ -1,3 +1,5 @@
+// Declarations name Symbol.dispose, which the default libraries of TypeScript lack.
+/// <reference lib="esnext.disposable" preserve="true" />
 import { addBranches, type Branches } from "./branches.ts";
 import { checkFinite, checkGemm, checkGemv } from "./check.ts";
 import { ComplexProduct } from "./complex-product.ts";
