@@ -7,7 +7,8 @@ import type { Activation } from "./registry.ts";
 export type Conjugate = "none" | "x" | "w";
 
 /** A packed matrix [rows, cols] of complex weights in linear memory. */
-export interface ComplexMatrix extends Omit<Matrix, "gemv" | "gemm" | "dequantize" | "with"> {
+export interface ComplexMatrix
+  extends Omit<Matrix, "gemv" | "gemm" | "gemvAsync" | "gemmAsync" | "dequantize" | "with"> {
   readonly conjugate: Conjugate;
   /** Stored bits per complex weight, scales and padding included. */
   readonly bitsPerWeight: number;
@@ -25,6 +26,9 @@ export interface ComplexMatrix extends Omit<Matrix, "gemv" | "gemm" | "dequantiz
    * @throws as gemv
    */
   gemm(x: ComplexArray, n: number, out?: ComplexArray): ComplexArray;
+  /** gemv and gemm by the workers of `init({ threads })`, as those of Matrix are. */
+  gemvAsync(x: ComplexArray, out?: ComplexArray): Promise<ComplexArray>;
+  gemmAsync(x: ComplexArray, n: number, out?: ComplexArray): Promise<ComplexArray>;
   /** W, re and im [rows, cols] row-major: not conjugated. */
   dequantize(): ComplexArray;
 }
@@ -66,6 +70,14 @@ export class HalvesMatrix implements ComplexMatrix {
     return this.#multiply("gemm", x, n, out);
   }
 
+  gemvAsync(x: ComplexArray, out?: ComplexArray): Promise<ComplexArray> {
+    return this.#multiplyAsync("gemvAsync", x, 1, out);
+  }
+
+  gemmAsync(x: ComplexArray, n: number, out?: ComplexArray): Promise<ComplexArray> {
+    return this.#multiplyAsync("gemmAsync", x, n, out);
+  }
+
   dequantize(): ComplexArray {
     this.#checkLive(`${this.format}.dequantize`);
     const { rows, cols } = this;
@@ -97,12 +109,39 @@ export class HalvesMatrix implements ComplexMatrix {
     this.dispose();
   }
 
-  #multiply(op: "gemv" | "gemm", x: ComplexArray, n: number, out: ComplexArray | undefined): ComplexArray {
+  #multiply(op: Operation, x: ComplexArray, n: number, out: ComplexArray | undefined): ComplexArray {
+    const joined = this.#join(op, x, n, out);
+    try {
+      const product = n === 1 ? this.#matrix.gemv(joined) : this.#matrix.gemm(joined, n);
+      return this.#split(product, n, out);
+    } catch (error) {
+      throw this.#named(error, op, x);
+    }
+  }
+
+  async #multiplyAsync(
+    op: Operation,
+    x: ComplexArray,
+    n: number,
+    out: ComplexArray | undefined,
+  ): Promise<ComplexArray> {
+    const joined = this.#join(op, x, n, out);
+    try {
+      const product = await (n === 1 ? this.#matrix.gemvAsync(joined) : this.#matrix.gemmAsync(joined, n));
+      return this.#split(product, n, out);
+    } catch (error) {
+      throw this.#named(error, op, x);
+    }
+  }
+
+  // Checks the arguments; the tokens as [Re x; Im x].
+  #join(op: Operation, x: ComplexArray, n: number, out: ComplexArray | undefined): Float32Array {
     const where = `${this.format}.${op}`;
     this.#checkLive(where);
     const { rows, cols } = this;
-    if (op === "gemm") checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
-    const tokens = op === "gemm" ? `n ${n} x ` : "";
+    const many = op === "gemm" || op === "gemmAsync";
+    if (many) checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
+    const tokens = many ? `n ${n} x ` : "";
     const { re, im } = checkComplex(`${where}: x`, x, n * cols, `${tokens}cols ${cols}`);
     if (out !== undefined) checkComplex(`${where}: out`, out, n * rows, `${tokens}rows ${rows}`);
     const joined = new Float32Array(2 * n * cols);
@@ -110,7 +149,11 @@ export class HalvesMatrix implements ComplexMatrix {
       joined.set(re.subarray(token * cols, (token + 1) * cols), 2 * token * cols);
       joined.set(im.subarray(token * cols, (token + 1) * cols), (2 * token + 1) * cols);
     }
-    const product = this.#run(where, x, joined, n);
+    return joined;
+  }
+
+  #split(product: Float32Array, n: number, out: ComplexArray | undefined): ComplexArray {
+    const { rows } = this;
     const y = out ?? { re: new Float32Array(n * rows), im: new Float32Array(n * rows) };
     for (let token = 0; token < n; token++) {
       y.re.set(product.subarray(2 * token * rows, (2 * token + 1) * rows), token * rows);
@@ -123,13 +166,16 @@ export class HalvesMatrix implements ComplexMatrix {
     if (this.#disposed) throw goneError(where, this);
   }
 
-  #run(where: string, x: ComplexArray, joined: Float32Array, n: number): Float32Array {
+  // The matrix would name an index of the joined arrays.
+  #named(error: unknown, op: Operation, x: ComplexArray): unknown {
+    if (!(error instanceof RangeError)) return error;
     try {
-      return n === 1 ? this.#matrix.gemv(joined) : this.#matrix.gemm(joined, n);
-    } catch (error) {
-      // The matrix would name an index of the joined arrays.
-      if (error instanceof RangeError) checkFiniteComplex(`${where}: x`, x);
-      throw error;
+      checkFiniteComplex(`${this.format}.${op}: x`, x);
+    } catch (named) {
+      return named;
     }
+    return error;
   }
 }
+
+type Operation = "gemv" | "gemm" | "gemvAsync" | "gemmAsync";

@@ -1,7 +1,7 @@
 // Complex products on real arrays: a token is [Re x; Im x], its result [Re y; Im y]. A plane of i^code is stored as two sign
 // planes; assembly/pair/README.md has the algebra.
-import type { Engine } from "./engine.ts";
-import { GEMM_TILE_BYTES } from "./engine.ts";
+import { type Engine, GEMM_TILE_BYTES, type Pass } from "./engine.ts";
+import type { Call } from "./job.ts";
 import { scalesAt, UNIT_COLS } from "./layouts/layout.ts";
 import type { MatrixSpec } from "./matrix.ts";
 import { align, type Factors, factorsOf, type HalvesSlot, halvesSlotOf, prepareHalf, quantize } from "./prepare.ts";
@@ -50,9 +50,9 @@ export class ComplexProduct implements Product {
     return n >= this.#choice.fromTokens ? PANEL_TOKENS : fewTokens(this.#slot.bytes);
   }
 
-  run(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): void {
-    if (tokens >= this.#choice.fromTokens) this.#many(where, address, x, tokens, y);
-    else this.#few(where, address, x, tokens, y);
+  begin(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): Pass {
+    if (tokens >= this.#choice.fromTokens) return this.#many(where, address, x, tokens, y);
+    return this.#few(where, address, x, tokens, y);
   }
 
   get #planes(): number {
@@ -100,7 +100,7 @@ export class ComplexProduct implements Product {
     return complex?.oneScale && activation === "int8" ? [both, both] : largest;
   }
 
-  #few(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
+  #few(where: string, address: number, x: Float32Array, n: number, y: Float32Array): Pass {
     const { activation, layout } = this.#spec;
     const { byteCols, groupByteCols, paddedRows, weightBytes, sharedScales } = layout;
     const slot = this.#slot;
@@ -121,20 +121,20 @@ export class ComplexProduct implements Product {
         prepareHalf(this.#engine, activation, layout, slot, 1, xs + half, at, b),
       ]);
     }
-    const gemv = this.#engine.complexGemv(this.#choice.gemv);
-    const rowStep = n === 1 ? paddedRows : cachedRows(weightBytes / paddedRows);
-    for (let row = 0; row < paddedRows; row += rowStep) {
-      const end = Math.min(row + rowStep, paddedRows);
-      for (let token = 0; token < n; token++) {
-        const at = slots + token * slot.bytes;
-        gemv(
+    const calls: Call[] = [];
+    for (let token = 0; token < n; token++) {
+      const at = slots + token * slot.bytes;
+      const to = ys + token * yBytes;
+      calls.push(
+        this.#engine.complexGemv(
+          this.#choice.gemv,
           address,
           address + scalesAt(layout),
           at,
           at + slot.stepsAt,
-          ys + token * yBytes,
-          row,
-          end,
+          to,
+          0,
+          0,
           paddedRows,
           byteCols,
           groupByteCols,
@@ -142,17 +142,18 @@ export class ComplexProduct implements Product {
           sharedScales ? 1 : 0,
           this.#planes,
           this.#kinds,
-        );
-      }
+        ),
+        this.#addUp(to, ...(factors[token] as readonly [Factors, Factors])),
+      );
     }
-    for (let token = 0; token < n; token++) {
-      const [a, b] = factors[token] as readonly [Factors, Factors];
-      this.#finish(ys + token * yBytes, a, b, sides + token * sideBytes, y, token);
-    }
+    const rowStep = n === 1 ? paddedRows : cachedRows(weightBytes / paddedRows);
+    const work = 4 * paddedRows * byteCols * UNIT_COLS * this.#planes * n;
+    const job = { calls, rows: paddedRows, rowStep, scratchBytes: 0, work };
+    return { job, finish: () => this.#copyOut(ys, yBytes, n, sides, y) };
   }
 
   // The same for many tokens: activations to a panel, tiles of weights to codes, dot products.
-  #many(where: string, address: number, x: Float32Array, n: number, y: Float32Array): void {
+  #many(where: string, address: number, x: Float32Array, n: number, y: Float32Array): Pass {
     const { exports, variant } = this.#engine;
     const { layout } = this.#spec;
     const { byteCols, groupByteCols, groups, paddedRows, sharedScales } = layout;
@@ -164,6 +165,7 @@ export class ComplexProduct implements Product {
     const sideBytes = this.#side?.tokenBytes ?? 0;
     const { scratchBytes } = this.#engine;
     const sumsBytes = align((2 * n + 1) * sumBytes);
+    const threadBytes = GEMM_TILE_BYTES + n * SUM_BYTES;
     const xs = this.#engine.scratch(
       4 * half +
         n * sideBytes +
@@ -171,8 +173,7 @@ export class ComplexProduct implements Product {
         n * pairBytes +
         sumsBytes +
         n * yBytes +
-        GEMM_TILE_BYTES +
-        n * SUM_BYTES,
+        this.#engine.threads * threadBytes,
     );
     const sides = xs + 4 * half;
     const q = sides + n * sideBytes;
@@ -192,46 +193,56 @@ export class ComplexProduct implements Product {
       pairs(q, q + qBytes, panel + token * pairBytes, byteCols);
       factors.push(largest);
     }
-    const gemm = this.#engine.complexGemm(this.#choice.gemm as Kernel);
-    gemm(
-      address,
-      address + scalesAt(layout),
-      panel,
-      sums,
-      ys,
-      ys + n * yBytes,
-      0,
-      paddedRows,
-      paddedRows,
-      byteCols,
-      groupByteCols,
-      n,
-      sharedScales ? 1 : 0,
-      this.#planes,
-      this.#kinds,
-    );
+    const calls = [
+      this.#engine.complexGemm(
+        this.#choice.gemm as Kernel,
+        address,
+        address + scalesAt(layout),
+        panel,
+        sums,
+        ys,
+        ys + n * yBytes,
+        0,
+        0,
+        paddedRows,
+        byteCols,
+        groupByteCols,
+        n,
+        sharedScales ? 1 : 0,
+        this.#planes,
+        this.#kinds,
+      ),
+    ];
     for (let token = 0; token < n; token++) {
       const [a, b] = factors[token] as [number, number];
-      this.#finish(ys + token * yBytes, factorsOf(1, a), factorsOf(1, b), sides + token * sideBytes, y, token);
+      calls.push(this.#addUp(ys + token * yBytes, factorsOf(1, a), factorsOf(1, b)));
     }
+    const work = 4 * paddedRows * qBytes * this.#planes * n;
+    const job = { calls, rows: paddedRows, rowStep: paddedRows, scratchBytes: threadBytes, work };
+    return { job, finish: () => this.#copyOut(ys, yBytes, n, sides, y) };
   }
 
-  // From the four parts of a token at `at` to its result.
-  #finish(at: number, a: Factors, b: Factors, side: number, y: Float32Array, token: number): void {
-    const { exports, arena } = this.#engine;
-    const { rows, layout } = this.#spec;
-    const { floats } = arena;
-    const { paddedRows } = layout;
+  // From the four parts of a token at `at` to Re y and Im y, a part apart.
+  #addUp(at: number, a: Factors, b: Factors): Call {
+    const { paddedRows } = this.#spec.layout;
     const [fa, fb] = [a.passes[0] as number, b.passes[0] as number];
-    exports.finish_complex(at, paddedRows, 0, paddedRows, fa, a.together, fb, b.together);
-    const start = at / 4;
+    return this.#engine.finishComplex(at, paddedRows, 0, 0, fa, a.together, fb, b.together);
+  }
+
+  // Puts Re y and Im y of n tokens side by side, adds the branches, and copies them to [n, rows].
+  #copyOut(from: number, bytes: number, n: number, sides: number, y: Float32Array): void {
+    const { rows, layout } = this.#spec;
+    const { floats } = this.#engine.arena;
     const half = rows / 2;
-    floats.copyWithin(start + half, start + paddedRows, start + paddedRows + half);
-    if (this.#side) {
-      const padded = padRows(rows, STRIP_ROWS);
-      floats.fill(0, start + rows, start + padded);
-      this.#side.add(at, 0, padded, side);
+    for (let token = 0; token < n; token++) {
+      const start = (from + token * bytes) / 4;
+      floats.copyWithin(start + half, start + layout.paddedRows, start + layout.paddedRows + half);
+      if (this.#side) {
+        const padded = padRows(rows, STRIP_ROWS);
+        floats.fill(0, start + rows, start + padded);
+        this.#side.add(start * 4, padded, sides + token * this.#side.tokenBytes);
+      }
+      y.set(floats.subarray(start, start + rows), token * rows);
     }
-    y.set(floats.subarray(start, start + rows), token * rows);
   }
 }

@@ -1,5 +1,7 @@
 import { typeError } from "./check.ts";
+import { type Call, computeRows, type Exports, type Job } from "./job.ts";
 import { Arena } from "./memory.ts";
+import type { Pool } from "./pool.ts";
 import { type Activation, candidates, exportOf, type FormatName, type Kernel, type Variant } from "./registry.ts";
 
 type Gemv = (
@@ -74,6 +76,33 @@ type ComplexGemm = (
   kinds: number,
 ) => void;
 
+type BranchAdd = (
+  y: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  bias: number,
+  t: number,
+  a: number,
+  rank: number,
+  sparse: number,
+  colBytes: number,
+  x: number,
+) => void;
+
+type FinishComplex = (
+  y: number,
+  paddedRows: number,
+  rowBegin: number,
+  rowEnd: number,
+  fa: number,
+  ga: number,
+  fb: number,
+  gb: number,
+) => void;
+
+type CombineDigits = (y: number, stride: number, rowBegin: number, rowEnd: number, factor: number) => void;
+
 type PrepareInt8 = (x: number, tables: number, byteCols: number, r: number) => void;
 type PrepareLut8 = (
   x: number,
@@ -128,30 +157,9 @@ export interface PrepareExports {
   prepare_wide_pairs: Pairs;
   prepare_scaled(x: number, colScale: number, scaled: number, byteCols: number): void;
   prepare_lowrank(x: number, b: number, t: number, rank: number, byteCols: number): void;
-  branch_add(
-    y: number,
-    rowBegin: number,
-    rowEnd: number,
-    paddedRows: number,
-    bias: number,
-    t: number,
-    a: number,
-    rank: number,
-    sparse: number,
-    colBytes: number,
-    x: number,
-  ): void;
-  finish_complex(
-    y: number,
-    paddedRows: number,
-    row: number,
-    end: number,
-    fa: number,
-    ga: number,
-    fb: number,
-    gb: number,
-  ): void;
-  combine_digits(y: number, stride: number, row: number, end: number, factor: number): void;
+  branch_add: BranchAdd;
+  finish_complex: FinishComplex;
+  combine_digits: CombineDigits;
   transform_hadamard(x: number, n: number, size: number, factor: number): void;
   transform_signs(x: number, y: number, offsets: number, tables: number, k: number, cols: number): void;
   transform_product(a: number, b: number, y: number, rows: number, inner: number, cols: number): void;
@@ -160,6 +168,19 @@ export interface PrepareExports {
 /** Bytes of the unpacked tile, and of the sums of a token (assembly/dot/README.md). */
 export const GEMM_TILE_BYTES = 16384;
 export const GEMM_SUM_BYTES = 256;
+
+/** A product of some tokens: what is left once they are prepared in scratch memory, and what brings the result out of it. */
+export interface Pass {
+  readonly job: Job;
+  finish(): void;
+}
+
+interface InFlight {
+  readonly begin: () => Pass;
+  readonly pass: Pass;
+  resolve(): void;
+  reject(reason: unknown): void;
+}
 
 /** One instance over one memory: what a `Lowbit` handle stands for. */
 export class Engine {
@@ -170,20 +191,37 @@ export class Engine {
   readonly dot: "i16" | "i32";
   /** How bits are counted: by one instruction for a vector, or by an adder (assembly/popcount). */
   readonly popcnt: "native" | "sliced";
-  readonly #kernels: WebAssembly.Exports;
+  readonly #functions: Exports;
+  readonly #places: ReadonlyMap<string, number>;
+  #pool: Pool | undefined;
+  #turn: Promise<void> = Promise.resolve();
+  #inFlight: InFlight | undefined;
   #scratch = 0;
   #scratchBytes = 0;
 
-  constructor(module: WebAssembly.Module, variant: Variant) {
+  /** @param shared whether the memory that the module imports is */
+  constructor(module: WebAssembly.Module, variant: Variant, shared = false) {
     this.variant = variant;
-    this.arena = new Arena();
+    this.arena = new Arena(shared);
     const instance = new WebAssembly.Instance(module, { env: { memory: this.arena.memory } });
     this.exports = instance.exports as unknown as PrepareExports;
-    this.#kernels = instance.exports;
+    this.#functions = Object.values(instance.exports) as unknown as Exports;
+    this.#places = new Map(Object.keys(instance.exports).map((name, i) => [name, i]));
     const dotBits = instance.exports.dot_bits as ((zero: number) => number) | undefined;
     this.dot = dotBits?.(0) === 32 ? "i32" : "i16";
     const popcnt = instance.exports.popcnt_native as ((zero: number) => number) | undefined;
     this.popcnt = popcnt?.(0) === 1 ? "native" : "sliced";
+  }
+
+  /** Threads that may take part in a job. */
+  get threads(): number {
+    return this.#pool?.threads ?? 1;
+  }
+
+  /** Lets a pool compute from now on. */
+  async attach(pool: Pool, module: WebAssembly.Module): Promise<void> {
+    await pool.open(module, this.arena, this.#functions);
+    this.#pool = pool;
   }
 
   /** The kernel for a job: the forced one, or the one of the registry that suits this machine. */
@@ -193,20 +231,104 @@ export class Engine {
     return named ?? rows.find((row) => row.dot === this.dot || row.popcnt === this.popcnt) ?? rows[0];
   }
 
-  gemv(kernel: Kernel): Gemv {
-    return this.#kernels[exportOf(kernel)] as Gemv;
+  // Calls of a job. Their first row and the one after the last are filled in when they are made.
+
+  gemv(kernel: Kernel, ...args: Parameters<Gemv>): Call {
+    return this.#call(exportOf(kernel), args, 5);
   }
 
-  gemm(kernel: Kernel): Gemm {
-    return this.#kernels[exportOf(kernel)] as Gemm;
+  gemm(kernel: Kernel, ...args: Parameters<Gemm>): Call {
+    return this.#call(exportOf(kernel), args, 7, 6);
   }
 
-  complexGemv(kernel: Kernel): ComplexGemv {
-    return this.#kernels[exportOf(kernel)] as ComplexGemv;
+  complexGemv(kernel: Kernel, ...args: Parameters<ComplexGemv>): Call {
+    return this.#call(exportOf(kernel), args, 5);
   }
 
-  complexGemm(kernel: Kernel): ComplexGemm {
-    return this.#kernels[exportOf(kernel)] as ComplexGemm;
+  complexGemm(kernel: Kernel, ...args: Parameters<ComplexGemm>): Call {
+    return this.#call(exportOf(kernel), args, 6, 5);
+  }
+
+  branchAdd(...args: Parameters<BranchAdd>): Call {
+    return this.#call("branch_add", args, 1);
+  }
+
+  combineDigits(...args: Parameters<CombineDigits>): Call {
+    return this.#call("combine_digits", args, 2);
+  }
+
+  finishComplex(...args: Parameters<FinishComplex>): Call {
+    return this.#call("finish_complex", args, 2);
+  }
+
+  #call(name: string, args: number[], rowAt: number, scratchAt = -1): Call {
+    return { export: this.#places.get(name) as number, args, rowAt, scratchAt };
+  }
+
+  /**
+   * A pass from beginning to end.
+   * @param begin checks and prepares its tokens; what it throws is thrown
+   */
+  compute(begin: () => Pass): void {
+    this.#run(begin, begin());
+  }
+
+  #run(begin: () => Pass, pass: Pass): void {
+    const { job } = pass;
+    if (!this.#pool) computeRows(this.#functions, job, 0, job.rows);
+    this.#finish(begin, pass, this.#pool?.run(job) ?? true);
+  }
+
+  // A worker that was lost may still write to the region that it knew, which is therefore never given back.
+  #finish(begin: () => Pass, pass: Pass, complete: boolean): void {
+    if (complete) {
+      pass.finish();
+      return;
+    }
+    this.#scratch = 0;
+    this.#scratchBytes = 0;
+    this.#run(begin, begin());
+  }
+
+  /**
+   * The same by the workers alone, while this thread does something else; here, when there are none or it is not worth it.
+   * Passes take turns in the order of the calls. One that is under way is completed first when a pass, a rotation, or
+   * dispose() comes in between: they need the same memory.
+   */
+  computeAsync(begin: () => Pass): Promise<void> {
+    const done = this.#turn.then(() => this.#start(begin));
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
+  #start(begin: () => Pass): Promise<void> | void {
+    const pool = this.#pool;
+    if (!pool) return this.compute(begin);
+    this.settle();
+    const pass = begin();
+    return new Promise((resolve, reject) => {
+      this.#inFlight = { begin, pass, resolve, reject };
+      if (pool.start(pass.job, (complete) => this.#land(complete))) return;
+      this.#inFlight = undefined;
+      this.#run(begin, pass);
+      resolve();
+    });
+  }
+
+  #land(complete: boolean): void {
+    const { begin, pass, resolve, reject } = this.#inFlight as InFlight;
+    this.#inFlight = undefined;
+    try {
+      this.#finish(begin, pass, complete);
+      resolve();
+    } catch (error) {
+      reject(error);
+    }
+  }
+
+  /** Completes the pass of computeAsync() that is under way, if one is. */
+  settle(): void {
+    if (this.#inFlight) this.#pool?.join();
   }
 
   get scratchBytes(): number {
@@ -215,6 +337,7 @@ export class Engine {
 
   /** An address with at least `bytes` bytes for the length of one call, kept for the next. */
   scratch(bytes: number): number {
+    this.settle();
     if (bytes > this.#scratchBytes) {
       const before = this.#scratchBytes;
       this.#resizeScratch(0);

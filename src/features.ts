@@ -8,9 +8,9 @@ export interface Features {
   readonly relaxed: boolean;
   /** Why relaxed SIMD is not in use, where it is not. */
   readonly relaxedReason?: string;
-  /** Threads in use. */
+  /** Threads in use, the calling one included: 1 from when a worker died, or `dispose` was called. */
   readonly threads: number;
-  /** Why there are fewer threads than asked for. */
+  /** Why there are fewer threads than asked for, where there are. */
   readonly threadsReason?: string;
   /** The dot product that int8 `gemm` uses: sums in 32-bit lanes where that is one instruction, else in 16-bit lanes. */
   readonly dot: "i16" | "i32";

@@ -3,7 +3,7 @@
 import { addBranches, type Branches } from "./branches.ts";
 import { checkFinite, checkGemm, checkGemv } from "./check.ts";
 import { ComplexProduct } from "./complex-product.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, Pass } from "./engine.ts";
 import type { Layout } from "./layouts/layout.ts";
 import { type Product, RealProduct, type TokenSource } from "./product.ts";
 import type { Activation, FormatName } from "./registry.ts";
@@ -38,6 +38,15 @@ export interface Matrix {
    * @throws as gemv
    */
   gemm(x: Float32Array, n: number, out?: Float32Array): Float32Array;
+  /**
+   * gemv by the workers of `init({ threads })`, while this thread goes on: for pages, whose main thread should not be held
+   * up. Without workers, or where the work is too little for them, it is computed here. x is copied at once; calls take
+   * turns, and a synchronous call in between completes the one that is under way.
+   * @throws as gemv, as a rejection
+   */
+  gemvAsync(x: Float32Array, out?: Float32Array): Promise<Float32Array>;
+  /** gemm likewise. */
+  gemmAsync(x: Float32Array, n: number, out?: Float32Array): Promise<Float32Array>;
   /** [rows, cols] row-major: what the kernels multiply by, branches included (bias is none of it). */
   dequantize(): Float32Array;
   /**
@@ -144,36 +153,61 @@ export class PackedMatrix implements Matrix {
 
   gemv(x: Float32Array, out?: Float32Array): Float32Array {
     const where = `${this.format}.gemv`;
-    const address = this.#live(where);
-    const { rows } = this;
+    this.#live(where);
     checkGemv(where, this, x, out);
-    const y = out ?? new Float32Array(rows);
-    this.#product.run(where, address, x, 1, y);
+    const y = out ?? new Float32Array(this.rows);
+    this.#engine.compute(() => this.#product.begin(where, this.#live(where), x, 1, y));
     return y;
   }
 
   gemm(x: Float32Array, n: number, out?: Float32Array): Float32Array {
     const where = `${this.format}.gemm`;
-    const address = this.#live(where);
-    const { rows, cols } = this;
+    this.#live(where);
     checkGemm(where, this, x, n, out);
+    const y = out ?? new Float32Array(n * this.rows);
+    for (const begin of this.#passes(where, x, n, y)) this.#engine.compute(begin);
+    return y;
+  }
+
+  async gemvAsync(x: Float32Array, out?: Float32Array): Promise<Float32Array> {
+    const where = `${this.format}.gemvAsync`;
+    this.#live(where);
+    checkGemv(where, this, x, out);
+    const y = out ?? new Float32Array(this.rows);
+    const kept = x.slice();
+    await this.#engine.computeAsync(() => this.#product.begin(where, this.#live(where), kept, 1, y));
+    return y;
+  }
+
+  async gemmAsync(x: Float32Array, n: number, out?: Float32Array): Promise<Float32Array> {
+    const where = `${this.format}.gemmAsync`;
+    this.#live(where);
+    checkGemm(where, this, x, n, out);
+    const y = out ?? new Float32Array(n * this.rows);
+    for (const begin of this.#passes(where, x.slice(), n, y)) await this.#engine.computeAsync(begin);
+    return y;
+  }
+
+  // What begins each pass of a gemm.
+  #passes(where: string, x: Float32Array, n: number, y: Float32Array): (() => Pass)[] {
+    const { rows, cols } = this;
     const step = this.#product.passTokens(n);
     // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
     if (n > step) checkFinite(`${where}: x`, x);
-    const y = out ?? new Float32Array(n * rows);
-    for (let token = 0; token < n; token += step) {
+    return Array.from({ length: Math.ceil(n / step) }, (_, i) => () => {
+      const token = i * step;
       const tokens = Math.min(step, n - token);
       const xs = x.subarray(token * cols, (token + tokens) * cols);
       const ys = y.subarray(token * rows, (token + tokens) * rows);
-      this.#product.run(where, address, xs, tokens, ys);
-    }
-    return y;
+      return this.#product.begin(where, this.#live(where), xs, tokens, ys);
+    });
   }
 
   /** gemv of a token that is not in an array, to y [rows]. Not of complex planes. */
   gemvFrom(source: TokenSource, y: Float32Array): void {
     const where = `${this.format}.gemv`;
-    (this.#product as RealProduct).run(where, this.#live(where), source, 1, y);
+    const product = this.#product as RealProduct;
+    this.#engine.compute(() => product.begin(where, this.#live(where), source, 1, y));
   }
 
   dequantize(): Float32Array {
@@ -190,6 +224,7 @@ export class PackedMatrix implements Matrix {
   with(added: Branches): Matrix {
     const where = `${this.format}.with`;
     const address = this.#live(where);
+    this.#engine.settle();
     const side = extendSide(
       where,
       this.#engine,
@@ -219,6 +254,7 @@ export class PackedMatrix implements Matrix {
 
   dispose(): void {
     if (this.#address === 0) return;
+    this.#engine.settle();
     abandoned.unregister(this);
     this.#engine.arena.release(this.#address);
     this.#side?.release();

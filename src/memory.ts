@@ -5,6 +5,8 @@ const ALIGN = 64;
 const FIRST = 1024; // address 0 is never handed out, so that a forgotten pointer is not a valid one
 // One page less than 4 GiB: a kernel's end pointer, just past the last byte, must not wrap to 0.
 const MAX_PAGES = 65535;
+// A shared memory reserves its maximum at once, which a browser may refuse.
+const SHARED_PAGES = [MAX_PAGES, 32768, 16384, 8192];
 
 interface Region {
   address: number;
@@ -24,15 +26,19 @@ export interface MemoryUse {
  */
 export class Arena implements MemoryUse {
   readonly memory: WebAssembly.Memory;
+  readonly #maximum: number;
   #free: Region[];
   #sizes = new Map<number, number>();
   #used = 0;
   #peak = 0;
-  #bytes: Uint8Array<ArrayBuffer>;
-  #floats: Float32Array<ArrayBuffer>;
+  #bytes: Uint8Array;
+  #floats: Float32Array;
 
-  constructor() {
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES });
+  /** @param shared whether workers are to see the memory */
+  constructor(shared = false) {
+    [this.memory, this.#maximum] = shared
+      ? sharedMemory()
+      : [new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES }), MAX_PAGES];
     this.#free = [{ address: FIRST, bytes: PAGE - FIRST }];
     this.#bytes = new Uint8Array(this.memory.buffer);
     this.#floats = new Float32Array(this.memory.buffer);
@@ -51,13 +57,13 @@ export class Arena implements MemoryUse {
   }
 
   /** A view of all memory, made anew after growth. Do not keep it across an allocation. */
-  get bytes(): Uint8Array<ArrayBuffer> {
+  get bytes(): Uint8Array {
     if (this.#bytes.buffer !== this.memory.buffer) this.#bytes = new Uint8Array(this.memory.buffer);
     return this.#bytes;
   }
 
   /** The same memory as float32; index = address / 4. */
-  get floats(): Float32Array<ArrayBuffer> {
+  get floats(): Float32Array {
     if (this.#floats.buffer !== this.memory.buffer) this.#floats = new Float32Array(this.memory.buffer);
     return this.#floats;
   }
@@ -112,18 +118,23 @@ export class Arena implements MemoryUse {
     const last = this.#free.at(-1);
     const tail = last !== undefined && last.address + last.bytes === end ? last : undefined;
     const needed = Math.ceil((size - (tail?.bytes ?? 0)) / PAGE);
-    const room = MAX_PAGES - end / PAGE;
+    const room = this.#maximum - end / PAGE;
     const wanted = Math.min(Math.max(needed, Math.ceil(end / PAGE / 8)), room);
     if (needed > room || (!this.#tryGrow(wanted) && !this.#tryGrow(needed))) {
       throw new OutOfMemoryError(
         `lowbit: out of memory: ${size} bytes more are needed, ${this.#used} are in use and memory cannot grow from ` +
-          `${end} bytes by ${needed * PAGE} (the limit of 32-bit WebAssembly is 4 GiB): dispose() what is no longer ` +
+          `${end} bytes by ${needed * PAGE} (${this.#limit()}): dispose() what is no longer ` +
           "needed, or split the weights over several init() instances",
       );
     }
     const added = this.capacity - end;
     if (tail) tail.bytes += added;
     else this.#free.push({ address: end, bytes: added });
+  }
+
+  #limit(): string {
+    if (this.#maximum === MAX_PAGES) return "the limit of 32-bit WebAssembly is 4 GiB";
+    return `this runtime allows a shared memory of ${(this.#maximum * PAGE) / 2 ** 20} MiB; with one thread there is more`;
   }
 
   #tryGrow(pages: number): boolean {
@@ -134,4 +145,17 @@ export class Arena implements MemoryUse {
       return false;
     }
   }
+}
+
+function sharedMemory(): [memory: WebAssembly.Memory, maximum: number] {
+  for (const maximum of SHARED_PAGES) {
+    try {
+      return [new WebAssembly.Memory({ initial: 1, maximum, shared: true }), maximum];
+    } catch {
+      // The next one is smaller.
+    }
+  }
+  throw new OutOfMemoryError(
+    "lowbit: out of memory: this runtime refuses a shared memory of any useful size; use one thread",
+  );
 }

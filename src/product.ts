@@ -1,6 +1,7 @@
 // From activations to results: copy in, prepare, kernel, finish, copy out.
 import { checkFinite, rangeError } from "./check.ts";
-import { type Engine, GEMM_SUM_BYTES, GEMM_TILE_BYTES } from "./engine.ts";
+import { type Engine, GEMM_SUM_BYTES, GEMM_TILE_BYTES, type Pass } from "./engine.ts";
+import type { Call } from "./job.ts";
 import { offsetsAt, scalesAt, tablesAt, UNIT_COLS } from "./layouts/layout.ts";
 import type { MatrixSpec } from "./matrix.ts";
 import { align, type Factors, factorsOf, prepare, prepareBits, quantize, type Slot, slotOf } from "./prepare.ts";
@@ -15,12 +16,12 @@ export interface Product {
   /** Tokens of one pass, of a call with n. */
   passTokens(n: number): number;
   /**
-   * A pass: checks x, then writes y.
+   * Begins a pass: checks x and prepares it in scratch memory.
    * @param address of the stored bytes
    * @param x [tokens, cols]
-   * @param y [tokens, rows]
+   * @param y [tokens, rows], written when the pass is finished
    */
-  run(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): void;
+  begin(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): Pass;
 }
 
 /** Activations that are computed in linear memory, for a matrix without branches (src/rotated.ts). */
@@ -115,9 +116,9 @@ export class RealProduct implements Product {
   }
 
   // Both ways give the same bits, so the last pass of many may be one of a few.
-  run(where: string, address: number, x: Float32Array | TokenSource, tokens: number, y: Float32Array): void {
-    if (tokens >= this.#choice.fromTokens) this.#many(where, address, x, tokens, y);
-    else this.#few(where, address, x, tokens, y);
+  begin(where: string, address: number, x: Float32Array | TokenSource, tokens: number, y: Float32Array): Pass {
+    if (tokens >= this.#choice.fromTokens) return this.#many(where, address, x, tokens, y);
+    return this.#few(where, address, x, tokens, y);
   }
 
   // Bytes of the space that #load takes.
@@ -175,7 +176,7 @@ export class RealProduct implements Product {
   }
 
   // Prepare, core and finish of a few tokens, one after the other. Tiles of weights meet every token while cached.
-  #few(where: string, address: number, x: Float32Array | TokenSource, n: number, y: Float32Array): void {
+  #few(where: string, address: number, x: Float32Array | TokenSource, n: number, y: Float32Array): Pass {
     const { format, activation, layout, types } = this.#spec;
     const { byteCols, groupByteCols, paddedRows, weightBytes } = layout;
     const slot = this.#slot;
@@ -200,29 +201,26 @@ export class RealProduct implements Product {
           : prepareBits(this.#engine, types, this.#spec.cols, layout, slot, loaded, at, largest),
       );
     }
-    const { exports } = this.#engine;
-    const gemv = this.#engine.gemv(this.#choice.gemv);
+    const { gemv } = this.#choice;
     const scales = address + scalesAt(layout);
     const offsets = layout.offsets ? address + offsetsAt(layout) : 0;
     const extra = this.#extra(address);
-    // Branches are added while the rows of y are in the first-level cache.
-    const most = this.#side ? BRANCH_ROWS : paddedRows;
-    const rowStep = n * passes === 1 ? most : Math.min(cachedRows(weightBytes / paddedRows), most);
-    for (let row = 0; row < paddedRows; row += rowStep) {
-      const end = Math.min(row + rowStep, paddedRows);
-      for (let token = 0; token < n; token++) {
-        const { passes: passFactors, together } = factors[token] as Factors;
-        for (let pass = 0; pass < passes; pass++) {
-          const i = token * passes + pass;
-          const at = slots + i * slot.bytes;
-          gemv(
+    const calls: Call[] = [];
+    for (let token = 0; token < n; token++) {
+      const { passes: passFactors, together } = factors[token] as Factors;
+      const y0 = ys + token * passes * yBytes;
+      for (let pass = 0; pass < passes; pass++) {
+        const at = slots + (token * passes + pass) * slot.bytes;
+        calls.push(
+          this.#engine.gemv(
+            gemv,
             address,
             scales,
             at,
             at + slot.stepsAt,
-            ys + i * yBytes,
-            row,
-            end,
+            y0 + pass * yBytes,
+            0,
+            0,
             paddedRows,
             byteCols,
             groupByteCols,
@@ -230,18 +228,26 @@ export class RealProduct implements Product {
             offsets,
             at + slot.sumsAt,
             extra,
-          );
-        }
-        const y0 = ys + token * passes * yBytes;
-        if (passes > 1) exports.combine_digits(y0, yBytes, row, end, together);
-        this.#side?.add(y0, row, end, sides + token * sideBytes);
+          ),
+        );
       }
+      this.#endToken(calls, y0, yBytes, together, sides + token * sideBytes);
     }
-    this.#copyOut(ys, passes * yBytes, n, y);
+    // Branches are added while the rows of y are in the first-level cache.
+    const most = this.#side ? BRANCH_ROWS : paddedRows;
+    const rowStep = n * passes === 1 ? most : Math.min(cachedRows(weightBytes / paddedRows), most);
+    const job = { calls, rows: paddedRows, rowStep, scratchBytes: 0, work: paddedRows * qBytes * n * passes };
+    return { job, finish: () => this.#copyOut(ys, passes * yBytes, n, y) };
+  }
+
+  // What follows when all passes of a token are in y: their sum, and the branches.
+  #endToken(calls: Call[], y: number, yBytes: number, together: number, side: number): void {
+    if (this.#slot.passes > 1) calls.push(this.#engine.combineDigits(y, yBytes, 0, 0, together));
+    if (this.#side) calls.push(this.#side.call(y, side));
   }
 
   // The same for many tokens: activations to a panel, tiles of weights to codes, dot products.
-  #many(where: string, address: number, x: Float32Array | TokenSource, n: number, y: Float32Array): void {
+  #many(where: string, address: number, x: Float32Array | TokenSource, n: number, y: Float32Array): Pass {
     const { exports, arena, variant } = this.#engine;
     const { layout } = this.#spec;
     const { byteCols, groupByteCols, groups, paddedRows } = layout;
@@ -257,6 +263,7 @@ export class RealProduct implements Product {
     const sumBytes = align(even * groups * 4);
     const yBytes = paddedRows * 4;
     const sideBytes = this.#side?.tokenBytes ?? 0;
+    const threadBytes = GEMM_TILE_BYTES + even * GEMM_SUM_BYTES;
     const { scratchBytes } = this.#engine;
     const xs = this.#engine.scratch(
       xBytes +
@@ -266,8 +273,7 @@ export class RealProduct implements Product {
         2 * sumBytes +
         align(even * 4) +
         even * yBytes +
-        GEMM_TILE_BYTES +
-        even * GEMM_SUM_BYTES,
+        this.#engine.threads * threadBytes,
     );
     const sides = xs + xBytes;
     const qs = sides + n * sideBytes;
@@ -293,11 +299,9 @@ export class RealProduct implements Product {
       exports.prepare_sums(q, sums + i * groups * 4, floatSums + i * groups * 4, byteCols, groupByteCols);
       if (i % 2 === 0) pairs(q, q + qBytes, panel + i * panelBytes, byteCols);
     }
-    const gemm = this.#engine.gemm(kernel);
-    const rowStep = this.#side ? BRANCH_ROWS : paddedRows;
-    for (let row = 0; row < paddedRows; row += rowStep) {
-      const end = Math.min(row + rowStep, paddedRows);
-      gemm(
+    const calls = [
+      this.#engine.gemm(
+        kernel,
         address,
         address + scalesAt(layout),
         panel,
@@ -305,8 +309,8 @@ export class RealProduct implements Product {
         factors,
         ys,
         scratch,
-        row,
-        end,
+        0,
+        0,
         paddedRows,
         byteCols,
         groupByteCols,
@@ -315,14 +319,15 @@ export class RealProduct implements Product {
         floatSums,
         unpack as number,
         this.#extra(address),
-      );
-      for (let token = 0; token < n; token++) {
-        const y0 = ys + token * passes * yBytes;
-        if (passes > 1) exports.combine_digits(y0, yBytes, row, end, together[token] as number);
-        this.#side?.add(y0, row, end, sides + token * sideBytes);
-      }
+      ),
+    ];
+    for (let token = 0; token < n; token++) {
+      const y0 = ys + token * passes * yBytes;
+      this.#endToken(calls, y0, yBytes, together[token] as number, sides + token * sideBytes);
     }
-    this.#copyOut(ys, passes * yBytes, n, y);
+    const rowStep = this.#side ? BRANCH_ROWS : paddedRows;
+    const job = { calls, rows: paddedRows, rowStep, scratchBytes: threadBytes, work: paddedRows * qBytes * even };
+    return { job, finish: () => this.#copyOut(ys, passes * yBytes, n, y) };
   }
 
   // The results of n tokens, `bytes` apart in linear memory, to [n, rows].

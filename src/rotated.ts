@@ -65,6 +65,8 @@ export function makeRotated(where: string, lb: unknown, spec: RotatedSpec): Matr
     const { arena } = engine;
     const bytes = pre.parameterBytes + post.parameterBytes;
     const address = bytes > 0 ? arena.allocate(bytes) : 0;
+    // Steps are padded.
+    arena.bytes.fill(0, address, address + bytes);
     pre.write(spec.pre, arena.floats, address);
     post.write(spec.post, arena.floats, address + pre.parameterBytes);
     return new RotatedMatrix(engine, { ...spec, pre, post, bytes }, address);
@@ -159,17 +161,41 @@ class RotatedMatrix implements Matrix {
   gemm(x: Float32Array, n: number, out?: Float32Array): Float32Array {
     const where = `${this.format}.gemm`;
     this.#live(where);
-    const { rows, cols } = this;
     checkGemm(where, this, x, n, out);
     // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
     if (n > PASS_TOKENS) checkFinite(`${where}: x`, x);
-    const y = out ?? new Float32Array(n * rows);
-    for (let token = 0; token < n; token += PASS_TOKENS) {
-      const end = Math.min(token + PASS_TOKENS, n);
-      const ys = y.subarray(token * rows, end * rows);
-      this.#product(where, x.subarray(token * cols, end * cols), end - token, ys);
-    }
+    const y = out ?? new Float32Array(n * this.rows);
+    for (const { xs, count, ys } of this.#passes(x, n, y)) this.#product(where, xs, count, ys);
     return y;
+  }
+
+  async gemvAsync(x: Float32Array, out?: Float32Array): Promise<Float32Array> {
+    const where = `${this.format}.gemvAsync`;
+    this.#live(where);
+    checkGemv(where, this, x, out);
+    return this.#productAsync(where, x.slice(), 1, out ?? new Float32Array(this.rows));
+  }
+
+  async gemmAsync(x: Float32Array, n: number, out?: Float32Array): Promise<Float32Array> {
+    const where = `${this.format}.gemmAsync`;
+    this.#live(where);
+    checkGemm(where, this, x, n, out);
+    if (n > PASS_TOKENS) checkFinite(`${where}: x`, x);
+    const kept = x.slice();
+    const y = out ?? new Float32Array(n * this.rows);
+    for (const { xs, count, ys } of this.#passes(kept, n, y)) await this.#productAsync(where, xs, count, ys);
+    return y;
+  }
+
+  // Parts of a gemm whose tokens are rotated before the inner matrices see them.
+  #passes(x: Float32Array, n: number, y: Float32Array): { xs: Float32Array; count: number; ys: Float32Array }[] {
+    const { rows, cols } = this;
+    return Array.from({ length: Math.ceil(n / PASS_TOKENS) }, (_, i) => {
+      const token = i * PASS_TOKENS;
+      const end = Math.min(token + PASS_TOKENS, n);
+      const xs = x.subarray(token * cols, end * cols);
+      return { xs, count: end - token, ys: y.subarray(token * rows, end * rows) };
+    });
   }
 
   dequantize(): Float32Array {
@@ -178,6 +204,20 @@ class RotatedMatrix implements Matrix {
     const branches = this.#side?.read();
     if (branches) addBranches(w, branches, this.rows, this.cols);
     return w;
+  }
+
+  /** A copy of what is stored: the inner matrices one after the other, then the numbers of Pre and Post. For tests. */
+  packed(): Uint8Array {
+    this.#live(`${this.format}.packed`);
+    const { inners, bytes } = this.#parts;
+    const out = new Uint8Array(inners.reduce((sum, { matrix }) => sum + matrix.byteLength, bytes));
+    let at = 0;
+    for (const { matrix } of inners) {
+      out.set((matrix as PackedMatrix).packed(), at);
+      at += matrix.byteLength;
+    }
+    out.set(this.#engine.arena.bytes.subarray(this.#address, this.#address + bytes), at);
+    return out;
   }
 
   with(added: Branches): Matrix {
@@ -255,6 +295,24 @@ class RotatedMatrix implements Matrix {
     return y;
   }
 
+  // The same, but that the inner matrices take turns with other calls, which may use any buffer.
+  async #productAsync(where: string, x: Float32Array, n: number, y: Float32Array): Promise<Float32Array> {
+    const { pre, post, inners } = this.#parts;
+    this.#live(where);
+    const rotated = new Float32Array(n * pre.to);
+    this.#pre(where, x, n, rotated);
+    const direct = post.isIdentity && !this.#side;
+    const sums = direct ? y : new Float32Array(n * post.from);
+    for (const [i, { matrix, factor = 1 }] of inners.entries()) {
+      const product = await matrix.gemmAsync(rotated, n, i === 0 ? sums : undefined);
+      if (i > 0) addScaled(sums, product, factor);
+      else if (factor !== 1) scale(sums, factor);
+    }
+    this.#live(where);
+    if (!direct) this.#post(x, n, sums, y);
+    return y;
+  }
+
   // x, scaled, through Pre.
   #pre(where: string, x: Float32Array, n: number, rotated: Float32Array): void {
     const { cols } = this;
@@ -297,7 +355,7 @@ class RotatedMatrix implements Matrix {
         floats.copyWithin(result / 4, at / 4, at / 4 + rows);
         at = result;
         side.load(x.subarray(token * cols, (token + 1) * cols), sideAt);
-        side.add(at, 0, side.layout.paddedRows, sideAt);
+        side.add(at, side.layout.paddedRows, sideAt);
       }
       y.set(floats.subarray(at / 4, at / 4 + rows), token * rows);
     }

@@ -11,7 +11,8 @@ import {
   writeBranches,
 } from "./branches.ts";
 import { rangeError } from "./check.ts";
-import type { Engine } from "./engine.ts";
+import type { Engine, PrepareExports } from "./engine.ts";
+import type { Call } from "./job.ts";
 import { UNIT_COLS } from "./layouts/layout.ts";
 import { align } from "./prepare.ts";
 
@@ -66,24 +67,21 @@ export class Side {
     return colScale !== 0;
   }
 
-  /** Adds the branches to rows of the result of the token that was loaded to `at`. */
-  add(y: number, row: number, end: number, at: number): void {
-    const { layout } = this;
-    const { bias, a, sparse } = branchAddresses(layout, this.#address);
-    const t = at + align(layout.byteCols * UNIT_COLS * 4);
-    this.#engine.exports.branch_add(
-      y,
-      row,
-      end,
-      layout.paddedRows,
-      bias,
-      t,
-      a,
-      layout.rank,
-      sparse,
-      layout.colBytes,
-      at,
-    );
+  /** The call that adds the branches to rows of the result at `y` of the token that was loaded to `at`. */
+  call(y: number, at: number): Call {
+    return this.#engine.branchAdd(...this.#addition(y, 0, 0, at));
+  }
+
+  /** Adds them at once, to the first `rows` rows. */
+  add(y: number, rows: number, at: number): void {
+    this.#engine.exports.branch_add(...this.#addition(y, 0, rows, at));
+  }
+
+  #addition(y: number, row: number, end: number, at: number): Parameters<PrepareExports["branch_add"]> {
+    const { paddedRows, byteCols, rank, colBytes } = this.layout;
+    const { bias, a, sparse } = branchAddresses(this.layout, this.#address);
+    const t = at + align(byteCols * UNIT_COLS * 4);
+    return [y, row, end, paddedRows, bias, t, a, rank, sparse, colBytes, at];
   }
 }
 

@@ -69,8 +69,7 @@ function rotate(
   const { choice, block } = options;
   if (choice !== undefined) checkChoice(`${where}: choice`, choice, HADAMARD_CHOICES);
   checkInteger(`${where}: n`, n, 1, MAX_COLS);
-  const step: Step = { kind: "hadamard", inverse, ...(choice && { choice }), ...(block !== undefined && { block }) };
-  return apply(where, lb, x, n, [step], out);
+  return apply(where, lb, x, n, [{ kind: "hadamard", inverse, choice, block }], block ?? n, out);
 }
 
 /**
@@ -115,7 +114,7 @@ function applyPair(
     { kind: "right", matrix: right, out: m2, inner: t2 },
     { kind: "left", matrix: left, out: m1, inner: t1 },
   ];
-  return apply(where, lb, x, t1 * t2, steps, out);
+  return apply(where, lb, x, t1 * t2, steps, t1 * t2, out);
 }
 
 function invertFactors(where: string, pair: KroneckerPair): KroneckerPair {
@@ -174,15 +173,20 @@ function mix(value: number): number {
 export function scale(lb: Lowbit, x: Float32Array, by: Float32Array, out?: Float32Array): Float32Array {
   if (!(by instanceof Float32Array)) throw typeError("scale: by", "a Float32Array", by);
   checkInteger("scale: length of by", by.length, 1, MAX_COLS);
-  return apply("scale", lb, x, by.length, [{ kind: "scale", by }], out);
+  return apply("scale", lb, x, by.length, [{ kind: "scale", by }], 1, out);
 }
 
+/** Runs of fewer numbers are checked before, by a pass over all of them. */
+const LONG_RUN = 64;
+
+/** @param run so many numbers of x, each of which has a part in every result of theirs */
 function apply(
   where: string,
   lb: Lowbit,
   x: Float32Array,
   n: number,
   steps: readonly Step[],
+  run: number,
   out: Float32Array | undefined,
 ): Float32Array {
   const engine = engineOf(where, lb);
@@ -209,14 +213,18 @@ function apply(
   plan.write(steps, floats, parameters);
   const start = scratch / 4;
   const padded = Math.ceil(from / 8) * 8;
+  // A NaN or an infinity is in all results of its run, so that one of them tells; but numbers may also leave the range.
+  const stride = run < LONG_RUN ? to : run * (to / from);
   for (let token = 0; token < tokens; token++) {
     floats.set(tokens === 1 ? x : x.subarray(token * from, (token + 1) * from), start);
     if (padded > from) floats.fill(0, start + from, start + padded);
-    if (!Number.isFinite(engine.exports.absmax(scratch, padded))) {
+    let finite = run >= LONG_RUN || Number.isFinite(engine.exports.absmax(scratch, padded));
+    const at = plan.run(engine, parameters, scratch) / 4;
+    for (let i = 0; i < to; i += stride) finite &&= Number.isFinite(floats[at + i]);
+    if (!finite && !x.every(Number.isFinite)) {
       engine.shrinkScratch(scratchBytes);
       checkFinite(`${where}: x`, x);
     }
-    const at = plan.run(engine, parameters, scratch) / 4;
     y.set(floats.subarray(at, at + to), token * to);
   }
   return y;

@@ -3,13 +3,14 @@
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { d4Entries, e8pEntries, e81bEntries, packedRows } from "../src/formats/e8p-tables.ts";
+import { quipE8p0 } from "../src/import/quip.ts";
 import { E8pEncoder, RESIDUAL_SCALE } from "../src/quantize/e8p.ts";
 import { hadamardMatrix, hadamardOrder } from "../src/transforms.ts";
 import { is, nmseBelow, ok, throwsWith } from "./lib/assert.ts";
 import { availableVariants, e8p, type Matrix } from "./lib/library.ts";
 import { type Random, random } from "./lib/random.ts";
 import { suite } from "./lib/suite.ts";
-import { d4Vector, e8pVector, e81bVector, packedWords, quipLayer, quipWords } from "./reference/e8p.ts";
+import { d4Vector, e8pVector, e8pVector0, e81bVector, packedWords, quipLayer, quipWords } from "./reference/e8p.ts";
 
 const { instances } = await availableVariants();
 const { lb } = instances[0] as (typeof instances)[number];
@@ -297,20 +298,38 @@ layers("int64 indices and their halves, names and numbers are the same", () => {
   is(y[1], y[0]);
   is(y[2], y[0]);
 });
-layers("version 0: codes less 32768 where they are known", () => {
+layers("version 0: int16 codes of another order of signs, and a row twice", () => {
+  const codes = quipE8p0(
+    "test",
+    Int16Array.from({ length: 65536 }, (_, i) => i - 32768),
+    8192,
+    64,
+  );
+  const entries = e8pEntries();
+  for (const [old, code] of codes.entries()) {
+    const got = Array.from(entries.subarray(8 * code, 8 * code + 8), (v) => v / 4).join();
+    if (got !== e8pVector0(old).join()) throw new Error(`code ${old}: expected ${e8pVector0(old)}, got ${got}`);
+  }
+  // Every point of version 1 but the 256 of row 254, and those of row 248 twice.
+  is(new Set(codes).size, 65536 - 256);
+  ok(!codes.some((code) => code >> 8 === 254));
+
   const rng = random("quip version 0");
-  const Qidxs = Int16Array.from({ length: 32 * 16 }, () => rng.int(0, 58111) - 32768);
+  const Qidxs = Int16Array.from({ length: 32 * 16 }, () => rng.int(-32768, 32767));
   const { SU, SV } = published("E8P12", 32, 128, rng);
   const common = { codebook: "E8P12", version: 0, rows: 32, cols: 128, SU, SV } as const;
   const matrix = e8p.pack(lb, { ...common, Qidxs, activation: "f32" });
   const w = Float64Array.from({ length: 32 * 128 }, (_, i) => {
-    return e8pVector((Qidxs[i >> 3] as number) + 32768)[i & 7] as number;
+    return e8pVector0((Qidxs[i >> 3] as number) + 32768)[i & 7] as number;
   });
   const x = rng.gaussians(128);
   nmseBelow(matrix.gemv(x), quipLayer(w, 32, 128, SU, SV, x, matrixOf), 1e-10, "version 0");
   matrix.dispose();
-  Qidxs[5] = 58112 - 32768;
-  throwsWith(() => e8p.pack(lb, { ...common, Qidxs }), RangeError, "code 58112 at index 5");
+  const refuse = (type: ErrorConstructor, text: string, change: object): void =>
+    throwsWith(() => e8p.pack(lb, { ...common, Qidxs, ...change }), type, text);
+  refuse(RangeError, "e8p.pack: Qidxs: expected length 512", { Qidxs: Qidxs.subarray(1) });
+  refuse(TypeError, "e8p.pack: Qidxs: expected an Int16Array (version 0)", { Qidxs: new Uint16Array(512) });
+  refuse(RangeError, "e8p.pack: version: expected 1 for D4", { codebook: "D4" });
 });
 
 const bounds = { 2: 0.0917, 3: 0.0295, 4: 0.0089 } as const;
@@ -460,10 +479,19 @@ errors("quantize", () => {
   throwsWith(
     quantize({ cols: 60 }, new Float32Array(64 * 60)),
     RangeError,
-    "e8p.quantize: cols: expected a multiple of 8",
+    "e8p.quantize: cols: expected a multiple of 8 that has a Hadamard transform, got 60 (the nearest that work are 56 and 64)",
   );
-  throwsWith(quantize({ cols: 152 }, new Float32Array(64 * 152)), RangeError, "e8p.quantize: cols: ");
-  throwsWith(quantize({ rows: 19 }, new Float32Array(64 * 19)), RangeError, "e8p.quantize: rows: ");
+  throwsWith(
+    quantize({ cols: 152 }, new Float32Array(64 * 152)),
+    RangeError,
+    "cols: expected a multiple of 8 that has",
+  );
+  throwsWith(quantize({ cols: 4 }, new Float32Array(64 * 4)), RangeError, "got 4 (the least that works is 8)");
+  throwsWith(
+    quantize({ rows: 19 }, new Float32Array(64 * 19)),
+    RangeError,
+    "e8p.quantize: rows: expected a size with a Hadamard transform, got 19 (the nearest that work are 16 and 20)",
+  );
   throwsWith(quantize({ bits: 5 }), RangeError, "e8p.quantize: bits: expected an integer from 2 to 4");
   throwsWith(quantize({ seed: -1 }), RangeError, "e8p.quantize: seed");
   throwsWith(quantize({ scale: 0 }), RangeError, "e8p.quantize: scale: expected a positive number");
@@ -499,8 +527,17 @@ errors("pack", () => {
   throwsWith(pack({ codebook: "E8" }), RangeError, "e8p.pack: codebook");
   throwsWith(pack({ version: 2 }), RangeError, "e8p.pack: version: expected 0 or 1");
   throwsWith(pack({ version: 0, codebook: "D4" }), RangeError, "e8p.pack: version: expected 1 for D4");
-  throwsWith(pack({ rows: 8 }), RangeError, "e8p.pack: rows: expected a multiple of 16");
-  throwsWith(pack({ cols: 96 }), RangeError, "e8p.pack: cols: expected a multiple of 64");
+  throwsWith(
+    pack({ rows: 8 }),
+    RangeError,
+    "e8p.pack: rows: expected a multiple of 16 that has a Hadamard transform, got 8",
+  );
+  // 144 and 160 have transforms, but the layout keeps 64 columns together.
+  throwsWith(
+    pack({ cols: 152 }),
+    RangeError,
+    "e8p.pack: cols: expected a multiple of 64 that has a Hadamard transform, got 152 (the nearest that work are 128 and 192)",
+  );
   throwsWith(pack({ Qidxs: new BigInt64Array(31) }), RangeError, "e8p.pack: Qidxs: expected length 32");
   throwsWith(pack({ Qidxs: new Float32Array(64) }), TypeError, "e8p.pack: Qidxs");
   throwsWith(pack({ SU: new Float32Array(63) }), RangeError, "e8p.pack: SU");

@@ -136,6 +136,12 @@ points("Babai refuses what is no basis", () => {
   throwsWith(() => babai(new Float64Array(3), 2), RangeError, /length 4/);
   throwsWith(() => babai(Float64Array.of(1, Number.NaN, 0, 1), 2), RangeError, "NaN at index 1");
   throwsWith(() => babai([1] as unknown as Float64Array, 1), TypeError, /Float64Array/);
+  // A column may be short without depending on the others.
+  equal([...babai(Float64Array.of(1e9, 0, 0, 1e-9), 2).coefficients([3e9, -2e-9])], [3, -2]);
+  const lattice = babai(Float64Array.of(1, 0, 0, 1), 2);
+  throwsWith(() => lattice.coefficients([1]), RangeError, "coefficients: x: expected length 2 (n 2), got 1");
+  throwsWith(() => lattice.point([1, 2, 3]), RangeError, "point: z: expected length 2 (n 2), got 3");
+  throwsWith(() => nearestD([1]), RangeError, "nearestD: x: expected length 2 or more, got 1");
 });
 
 const t = suite("gptq");

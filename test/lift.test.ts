@@ -159,7 +159,21 @@ for (const { variant, lb } of instances) {
       using(packTensors(lb, tensors, "f32"), (matrix) => {
         const dense = liftDense(tensors);
         const x = rng.gaussians(cols);
-        nmseBelow(matrix.dequantize(), dense, 1e-11, `${label}: dequantize`);
+        const got = matrix.dequantize();
+        if (got.length >= 64) nmseBelow(got, dense, 1e-11, `${label}: dequantize`);
+        // A weight alone may nearly cancel: each rounding is 2^-24 of the sizes of what is added, at most.
+        const { a1, a2, left, right, scale, signs } = tensors;
+        const [a1s, a2s, lefts, rights, scales] = [a1, a2, left, right, scale].map((values) =>
+          values.map(Math.abs),
+        ) as [Float32Array, Float32Array, Float32Array, Float32Array, Float32Array];
+        const terms = liftDense({
+          ...{ rows, cols, signs: signs.map(() => 1), scale: scales, a1: a1s, a2: a2s, left: lefts, right: rights },
+        });
+        const roundings = Math.sqrt(left.length) + right.length / t2 + 4;
+        got.forEach((value, i) => {
+          const error = Math.abs(value - (dense[i] as number));
+          ok(error <= roundings * 2 ** -24 * (terms[i] as number), `${label}: weight ${i}: ${value}, ${dense[i]}`);
+        });
         // Relative to the sizes of what is added: y itself may nearly cancel.
         const expected = product(dense, x);
         const sizes = product(dense.map(Math.abs), x.map(Math.abs));
@@ -332,6 +346,25 @@ t("fits a budget of bytes with the most bits that it holds", () => {
     `lift.fit: bytes: expected at least ${least.bytes} for 32 x 640 (${least.name}), got ${least.bytes - 1}`,
   );
   throwsWith(() => lift.fit(lb, w, { rows, cols, bytes: 1.5 }), RangeError, "lift.fit: bytes");
+});
+
+t("knows byteLength before it packs, whatever the shape and the whitening", () => {
+  for (const [rows, cols, whitening] of [
+    [3, 37, "none"],
+    [65, 44, "hadamard"],
+    [16, 264, "hadamard"],
+  ] as const) {
+    const w = rng.gaussians(rows * cols);
+    for (const projection of names) {
+      const options = { rows, cols, whitening, beam: 1 };
+      const bytes = using(lift.quantize(lb, w, { ...options, projection }), (matrix) => matrix.byteLength);
+      using(lift.fit(lb, w, { ...options, bytes }), (matrix) => {
+        const fitted = Number(matrix.format.slice(4));
+        const { lifted, dims } = shippedProjection(projection);
+        ok(matrix.byteLength <= bytes && fitted >= lifted / dims - 0.01, `${rows} x ${cols} ${projection}`);
+      });
+    }
+  }
 });
 
 t("survives extreme weights", () => {

@@ -17,7 +17,7 @@ import { equal, equalBits, equalValues, is, nmseBelow, ok, throwsWith } from "./
 import { availableVariants, init } from "./lib/library.ts";
 import { random } from "./lib/random.ts";
 import { suite } from "./lib/suite.ts";
-import { hadamardExact, kroneckerExact } from "./reference/hadamard.ts";
+import { hadamardExact, hadamardRounded, kroneckerExact } from "./reference/hadamard.ts";
 
 const t = suite("transforms");
 const { instances } = await availableVariants();
@@ -142,6 +142,29 @@ for (const { variant, lb } of instances) {
   });
 }
 
+t("every operation is rounded in the documented order", () => {
+  for (const { variant, lb } of instances) {
+    for (let n = 1; n <= 16384; n *= 2) {
+      const x = rng.gaussians(2 * n);
+      equalBits(hadamard(lb, x, n), hadamardRounded(x, matrixOf(1), n), `${variant}: ${n}`);
+    }
+    for (const [k, size] of [
+      [12, 1],
+      [28, 2],
+      [20, 4],
+      [36, 8],
+      [60, 32],
+      [20, 256],
+      [172, 64],
+    ] as const) {
+      const x = rng.gaussians(k * size);
+      const label = `${variant}: ${k} x ${size}`;
+      equalBits(hadamard(lb, x, k * size), hadamardRounded(x, matrixOf(k), size), label);
+      equalBits(hadamardInverse(lb, x, k * size), hadamardRounded(x, matrixOf(k), size, true), `${label}, inverse`);
+    }
+  }
+});
+
 t("both binaries give the same bits", () => {
   const [first, second] = instances;
   if (!first || !second) return;
@@ -178,6 +201,13 @@ t("out may be x, and is returned", async () => {
   equalBits(x, expected, "in place");
 });
 
+t("numbers that leave the range do so in the result, as in float32", async () => {
+  const lb = await init({ variant: "simd" });
+  const x = new Float32Array(256).fill(3e38);
+  equalBits(hadamard(lb, x, 256), hadamardRounded(x, matrixOf(1), 256), "256");
+  is(hadamard(lb, x, 256)[0], Number.POSITIVE_INFINITY);
+});
+
 t("bad arguments are refused, and memory is as before", async () => {
   const lb = await init({ variant: "simd" });
   const before = lb.memory.used;
@@ -190,7 +220,22 @@ t("bad arguments are refused, and memory is as before", async () => {
     RangeError,
     "hadamard: x: expected finite numbers, got NaN at index 33",
   );
-  throwsWith(() => hadamard(lb, nan, 64, {}, out), RangeError, "NaN at index 33");
+  for (const block of [64, 32, 1]) {
+    throwsWith(() => hadamard(lb, nan, 64, { block }, out), RangeError, "NaN at index 33");
+  }
+  for (const value of [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    const x = f(5120);
+    x[5119] = value;
+    throwsWith(
+      () => hadamard(lb, x, 5120),
+      RangeError,
+      `hadamard: x: expected finite numbers, got ${value} at index 5119`,
+    );
+    throwsWith(() => hadamard(lb, x, 5120, { block: 256 }), RangeError, "at index 5119");
+    throwsWith(() => scale(lb, x, f(5120)), RangeError, "scale: x: expected finite numbers");
+    const factors = { left: f(32 * 64), right: f(80 * 16), t1: 64, t2: 80 };
+    throwsWith(() => kronecker(lb, x, factors), RangeError, "kronecker: x: expected finite numbers");
+  }
   equalValues(out, f(64), "out");
   is(lb.memory.used, before);
   throwsWith(() => hadamard(lb, f(63), 64), RangeError, /multiple of 64/);
@@ -208,6 +253,13 @@ t("bad arguments are refused, and memory is as before", async () => {
     RangeError,
     /kronecker: right: .*multiple of 3, got 10/,
   );
-  throwsWith(() => invertPair(pair), RangeError, /invertPair: left: expected an invertible matrix/);
+  throwsWith(() => invertPair(pair), RangeError, "invertPair: left: expected an invertible matrix, got a singular one");
+  const square = (...left: number[]) => ({ left: Float32Array.from(left), right: Float32Array.of(1), t1: 2, t2: 1 });
+  throwsWith(() => invertPair(square(1, 2, 2, 4)), RangeError, "a singular one (pivot 0 in column 1)");
+  throwsWith(() => kroneckerInverse(lb, f(2), square(1, 0, 5, 0)), RangeError, "a singular one");
+  throwsWith(() => invertPair(square(1, 0, 0, 1e-40)), RangeError, "a matrix whose inverse is float32");
+  // Rows and columns of other sizes are not dependent.
+  equal([...invertPair(square(1e10, 0, 0, 1)).left], [Math.fround(1e-10), 0, 0, 1]);
+  equal([...invertPair(square(2 ** 40, 2 ** 40, 1, 3)).left], [1.5 * 2 ** -40, -0.5, -0.5 * 2 ** -40, 0.5]);
   throwsWith(() => kroneckerInverse(lb, f(6), { ...pair, left: f(2) }), RangeError, /square/);
 });

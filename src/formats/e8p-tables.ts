@@ -73,6 +73,17 @@ export function negativeColumns(code: number): number {
   return columns;
 }
 
+/**
+ * The code whose columns `negative` are negative before the shift, as many of them odd or even as isOdd(row) says.
+ * lower: the shift is -¼.
+ */
+export function e8pCode(row: number, negative: number, lower: boolean): number {
+  const columns = negative ^ (isOdd(row) ? 1 << DEAL[7] : 0);
+  let signs = 0;
+  for (const [k, col] of DEAL.entries()) signs |= ((columns >> col) & 1) << k;
+  return (row << 8) | (signs ^ (lower ? 1 : 0));
+}
+
 /** Parity of the 8 bits of `byte`: for a code's low byte, 1 where its shift is -¼ and 0 where it is +¼. */
 export function parity(byte: number): number {
   let bits = byte ^ (byte >> 4);

@@ -19,7 +19,7 @@ import {
   quipE8p0,
   quipHalfIntegers,
 } from "../import/quip.ts";
-import { checkMultiple, checkScaleTensor } from "../import/tensors.ts";
+import { checkScaleTensor } from "../import/tensors.ts";
 import type { Lowbit } from "../init.ts";
 import { checkHessian, work as feedback } from "../lattice/gptq.ts";
 import type { Matrix } from "../matrix.ts";
@@ -28,7 +28,7 @@ import { CODE_SCALE, type E8pFit, E8pQuantizer, e8pCodes, e8pScale, RESIDUAL_SCA
 import { rotateWeights } from "../quantize/rotate.ts";
 import { checkWeights } from "../quantize/weights.ts";
 import { type Inner, makeRotated } from "../rotated.ts";
-import { hadamardOrder } from "../transforms/hadamard.ts";
+import { tryOrder } from "../transforms/hadamard.ts";
 import type { Step } from "../transforms/steps.ts";
 import { randomSigns } from "../transforms.ts";
 import { D4_COLS, d4Entries, E8_COLS } from "./e8p-tables.ts";
@@ -134,19 +134,22 @@ function checkLayer(where: string, options: LayerOptions, rowMultiple: number, c
     throw rangeError(`${where}: groupSize`, "no groups: one scale for the rotated matrix", String(options.groupSize));
   }
   const shape = checkShape(where, "e8p", options);
-  checkMultiple(`${where}: cols`, shape.cols, colMultiple, "columns that are stored together");
-  checkMultiple(`${where}: rows`, shape.rows, rowMultiple, "rows that are stored together");
-  checkTransform(`${where}: cols`, shape.cols);
-  checkTransform(`${where}: rows`, shape.rows);
+  checkSize(`${where}: cols`, shape.cols, colMultiple);
+  checkSize(`${where}: rows`, shape.rows, rowMultiple);
   return shape;
 }
 
-function checkTransform(where: string, n: number): void {
-  try {
-    hadamardOrder(n);
-  } catch (error) {
-    throw error instanceof RangeError ? new RangeError(`${where}: ${error.message}`) : error;
-  }
+/** A size that has a transform and is a multiple of what is stored together. */
+function checkSize(where: string, n: number, multiple: number): void {
+  const works = (size: number): boolean => size % multiple === 0 && tryOrder(size, "quip") !== undefined;
+  if (works(n)) return;
+  let below = n - 1;
+  while (below > 0 && !works(below)) below--;
+  let above = n + 1;
+  while (!works(above)) above++;
+  const near = below > 0 ? `the nearest that work are ${below} and ${above}` : `the least that works is ${above}`;
+  const what = multiple === 1 ? "a size with" : `a multiple of ${multiple} that has`;
+  throw rangeError(where, `${what} a Hadamard transform`, `${n} (${near})`);
 }
 
 function checkPositive(where: string, value: unknown): void {
@@ -249,7 +252,7 @@ function makeLayer(where: string, lb: unknown, { rows, cols }: Shape, { label, i
  * 3 bits, HI4B1C of 4.
  *
  * @throws TypeError, RangeError for a wrong argument, an unknown codebook, a shape that its layout or the transforms cannot
- * have, NaN or Infinity, a zero in scaleWH, version 0 codes that are not known (their index is named); OutOfMemoryError
+ * have, NaN or Infinity, a zero in scaleWH; OutOfMemoryError
  */
 export function pack(lb: Lowbit, options: QuipTensors): Matrix {
   const where = "e8p.pack";

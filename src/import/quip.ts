@@ -1,5 +1,6 @@
 // The published layouts of QuIP# (Cornell-RelaxML/quip-sharp): indices of layers to codes in the order of the matrix.
-import { checkLength, rangeError, typeError } from "../check.ts";
+import { checkLength, typeError } from "../check.ts";
+import { e8pCode, isOdd, parity } from "../formats/e8p-tables.ts";
 
 /** Names of the codebooks, and the numbers that checkpoints have for them. */
 export const QUIP_IDS = { D4: 0, E8P12: 7, HI4B1C: 10, E8P12RVQ4B: 17, E8P12RVQ3B: 18 } as const;
@@ -91,21 +92,35 @@ export function quipE8p(
   return { main: codes, residual };
 }
 
-/** Rows of version 0 of which it is not known what they are: one of norm² 12 is another than in version 1. */
-const UNKNOWN_ROW = 227;
-
 /**
- * Version 0 of E8P12, of the release of 2023-12-03: int16 [rows, cols / 8], the code less 32768. One of its 29 rows of
- * norm² 12 differs from those of version 1, and it is not known which: codes of these are refused.
+ * Row 254 of version 0 is row 248 once more, 045; 014 took its place in version 1 (QuIP# at commit 2ddaccf, where the
+ * codebook is int16 less 32768).
  */
+const REPEATED_ROW = { from: 254, to: 248 } as const;
+
+let version0: Uint16Array | undefined;
+/**
+ * The code of version 1 for each of version 0: bits 8 to 15 are the row, bit 8 - k is set where column k is negative
+ * (1 <= k < 8), column 0 is where the sum would be odd otherwise, and bit 0 says +¼ instead of -¼.
+ */
+function version0Codes(): Uint16Array {
+  version0 ??= Uint16Array.from({ length: 65536 }, (_, code) => {
+    const stored = code >> 8;
+    const row = stored === REPEATED_ROW.from ? REPEATED_ROW.to : stored;
+    let negative = 0;
+    for (let col = 1; col < 8; col++) negative |= ((code >> (8 - col)) & 1) << col;
+    if ((parity(negative) === 1) !== isOdd(row)) negative |= 1;
+    return e8pCode(row, negative, (code & 1) === 0);
+  });
+  return version0;
+}
+
+/** Version 0 of E8P12, of the release of 2023-12-03: int16 [rows, cols / 8], the code less 32768. */
 export function quipE8p0(where: string, indices: unknown, rows: number, cols: number): Uint16Array {
   if (!(indices instanceof Int16Array)) throw typeError(where, "an Int16Array (version 0)", indices);
   checkLength(where, indices, rows * (cols / 8), `rows ${rows} x ${cols / 8} codes of cols ${cols}`);
-  return Uint16Array.from(indices, (index, i) => {
-    const code = index + 32768;
-    if (code >> 8 < UNKNOWN_ROW) return code;
-    throw rangeError(where, "codes below 58112, whose rows of version 0 are known", `code ${code} at index ${i}`);
-  });
+  const codes = version0Codes();
+  return Uint16Array.from(indices, (index) => codes[index + 32768] as number);
 }
 
 /** Codes of D4, a byte for 4 columns. */

@@ -1,6 +1,6 @@
 // Nearest points of lattices (Conway and Sloane 1982, "Fast quantizing and decoding algorithms for lattice quantizers and
 // codes", IEEE Trans. Inf. Theory 28). All in float64; |x| below 2^51.
-import { checkInteger, rangeError, typeError } from "../check.ts";
+import { checkInteger, checkLength, rangeError, typeError } from "../check.ts";
 import { roundHalfEven } from "../quantize/scale.ts";
 
 /**
@@ -20,8 +20,10 @@ export function nearestZ(x: ArrayLike<number>, out: Float64Array = new Float64Ar
  *
  * @param x [n], n at least 2
  * @param out as nearestZ
+ * @throws RangeError for another length
  */
 export function nearestD(x: ArrayLike<number>, out: Float64Array = new Float64Array(x.length)): Float64Array {
+  if (x.length < 2) throw rangeError("nearestD: x", "length 2 or more", String(x.length));
   let sum = 0;
   let worst = 0;
   let most = -1;
@@ -72,12 +74,14 @@ export interface BabaiLattice {
    * (Babai 1986). Its distance is at most half of √Σ R_kk², R the triangular factor of G.
    * @param x [n]
    * @param out [n], written and returned; may be x; a new array without it
+   * @throws RangeError for another length
    */
   coefficients(x: ArrayLike<number>, out?: Float64Array): Float64Array;
   /**
    * G z.
    * @param z [n]
    * @param out [n], not z
+   * @throws RangeError for another length
    */
   point(z: ArrayLike<number>, out?: Float64Array): Float64Array;
 }
@@ -104,6 +108,7 @@ export function babai(basis: Float32Array | Float64Array, n: number): BabaiLatti
   return {
     n,
     coefficients(x, out: Float64Array = new Float64Array(n)) {
+      checkLength("coefficients: x", x, n, `n ${n}`);
       const y = new Float64Array(n);
       for (let i = 0; i < n; i++) {
         for (let j = 0; j < n; j++) y[i] = (y[i] as number) + (q[i * n + j] as number) * (x[j] as number);
@@ -116,6 +121,7 @@ export function babai(basis: Float32Array | Float64Array, n: number): BabaiLatti
       return out;
     },
     point(z, out: Float64Array = new Float64Array(n)) {
+      checkLength("point: z", z, n, `n ${n}`);
       for (let i = 0; i < n; i++) {
         let sum = 0;
         for (let j = 0; j < n; j++) sum += (g[i * n + j] as number) * (z[j] as number);

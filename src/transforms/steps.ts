@@ -11,8 +11,8 @@ export type Step =
   /** Orthonormal Walsh-Hadamard transform of each run of `block` numbers (default: all): H_K ⊗ H_2^m / √block. */
   | {
       readonly kind: "hadamard";
-      readonly block?: number;
-      readonly choice?: HadamardChoice;
+      readonly block?: number | undefined;
+      readonly choice?: HadamardChoice | undefined;
       /** The transpose, which is the inverse. They differ only where K does not make a symmetric matrix. */
       readonly inverse?: boolean;
     }
@@ -223,8 +223,18 @@ function stageOf(where: string, step: Step, from: number, at: number): Stage {
   const { kind } = step;
   const count = numbersOf(step)?.length;
   const stage: Stage = {
-    ...{ kind, from, to: from, at, count, out: 1, inner: 1, groups: 1, k: 1, size: 1 },
-    ...{ choice: undefined, inverse: false },
+    kind,
+    from,
+    to: from,
+    at,
+    count,
+    out: 1,
+    inner: 1,
+    groups: 1,
+    k: 1,
+    size: 1,
+    choice: undefined,
+    inverse: false,
   };
   switch (kind) {
     case "scale":

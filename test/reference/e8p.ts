@@ -50,6 +50,23 @@ export function e8pVector(code: number): number[] {
   return w;
 }
 
+/**
+ * The 8 weights of a code of version 0, the one of 2023-12-03: the row; a bit a column from column 1 on, the highest first,
+ * which negates it; ±¼. Column 0 is negated where the sum would be odd without.
+ */
+export function e8pVector0(code: number): number[] {
+  const row = Math.floor(code / 256);
+  const places = row < 227 ? undefined : row === 254 ? "045" : (HALVES_OF_TWELVE[row - 227] as string);
+  smallRows ??= allVectors([0.5, 1.5, 2.5], 8).filter((v) => squares(v) <= 10);
+  const v = places
+    ? Array.from({ length: 8 }, (_, col) => (places.includes(`${col}`) ? 0.5 : 1.5))
+    : (smallRows[row] as number[]).slice();
+  for (let col = 1; col < 8; col++) if (Math.floor(code / 2 ** (8 - col)) % 2 === 1) v[col] = -(v[col] as number);
+  if (Math.abs(sum(v) % 2) === 1) v[0] = -(v[0] as number);
+  return v.map((x) => x + (code % 2 === 1 ? 0.25 : -0.25));
+}
+
+let smallRows: number[][] | undefined;
 let lowRate: number[][] | undefined;
 
 /** The 8 weights of a code of E81B. */
@@ -63,6 +80,69 @@ export function e81bVector(code: number): number[] {
     lowRate = [...whole, ...halves, ...axes];
   }
   return lowRate[code] as number[];
+}
+
+/** The absolute byte of rows with a 5/2: [column of the 5/2][column of the 3/2, or the same for none]. */
+const ESCAPES = [
+  "9fb3d3e3f375b5d5 e5f576b6d6e6f679 b9d9e9f97abadaea fa7cbcdcaffc77b7",
+  "d7e7f77bbbdbebfb 7ebedeeefe7dbddd edfd7fbfdfefff1f 2f4fcd8f3f5f6fcf",
+]
+  .join("")
+  .replaceAll(" ", "");
+
+/** What is stored for a code of E8P (assembly/vq/README.md): the sign byte, then the absolute byte. */
+export function storedE8pBytes(code: number): [number, number] {
+  const w = e8pVector(code);
+  // All of w + 1/4 or all of w - 1/4 are halves.
+  const lower = Math.abs(((w[0] as number) + 0.25) % 1) === 0.5;
+  const v = w.map((x) => x + (lower ? 0.25 : -0.25));
+  const mask = (of: (x: number) => boolean): number => v.reduce((bits, x, k) => bits + (of(x) ? 2 ** k : 0), 0);
+  const signs = mask((x) => x < 0) ^ (lower ? 1 : 0);
+  const five = v.findIndex((x) => Math.abs(x) === 2.5);
+  if (five < 0) return [signs, mask((x) => Math.abs(x) === 1.5)];
+  const three = v.findIndex((x) => Math.abs(x) === 1.5);
+  const at = 2 * (8 * five + (three < 0 ? five : three));
+  return [signs, Number.parseInt(ESCAPES.slice(at, at + 2), 16)];
+}
+
+/** What is stored for a code of E81B. */
+export function storedE81bByte(code: number): number {
+  const v = e81bVector(code);
+  if ((v[0] as number) % 1 !== 0) return 128 + v.reduce((bits, x, k) => bits + (k < 7 && x > 0 ? 2 ** k : 0), 0);
+  for (let byte = 0; byte < 128; byte++) {
+    const first = byte & 15;
+    const axes = [first, (first + (byte >> 4)) & 15];
+    // Axis 7 twice counts 1 and -1: what would be -2 e_7 is 0.
+    const sum = new Array<number>(8).fill(0);
+    for (const axis of axes) sum[axis & 7] = (sum[axis & 7] as number) + (axis < 8 ? 1 : -1);
+    if (byte === 15) sum.fill(0);
+    if (sum.join() === v.join()) return byte;
+  }
+  throw new Error(`code ${code} has no byte`);
+}
+
+/**
+ * The stored bytes of codes [rows, units]: tiles of 64 rows, in a tile units, in a unit strips of 16 rows, in a strip the
+ * first byte of each row and then the second; rows 0 8 1 9 … 7 15.
+ */
+export function latticeBytes(stored: readonly (readonly number[])[], rows: number, units: number): Uint8Array {
+  const size = (stored[0] as readonly number[]).length;
+  const padding = size === 2 ? storedE8pBytes(0) : [storedE81bByte(0)];
+  const padded = Math.ceil(rows / 16) * 16;
+  const bytes: number[] = [];
+  for (let first = 0; first < padded; first += 64) {
+    for (let unit = 0; unit < units; unit++) {
+      for (let strip = first; strip < Math.min(first + 64, padded); strip += 16) {
+        for (let byte = 0; byte < size; byte++) {
+          for (let i = 0; i < 16; i++) {
+            const row = strip + (i >> 1) + 8 * (i & 1);
+            bytes.push((row < rows ? stored[row * units + unit] : padding)?.[byte] as number);
+          }
+        }
+      }
+    }
+  }
+  return Uint8Array.from(bytes);
 }
 
 /** A code of E8P near a vector: the one of its signs and magnitudes, as far as there is one. For making test weights. */
@@ -117,8 +197,17 @@ export function d4Vector(code: number): number[] {
   return code & 128 ? v.map((x) => -x) : v;
 }
 
-/** Ŵ of a published layer, [rows, cols]. indices: of int64 the low and high halves. */
-export function quipWords(codebook: string, indices: ArrayLike<number>, rows: number, cols: number): Float64Array {
+/**
+ * Ŵ of a published layer, [rows, cols], or one of its two parts, the residual without its scale. indices: of int64 the low
+ * and high halves.
+ */
+export function quipWords(
+  codebook: string,
+  indices: ArrayLike<number>,
+  rows: number,
+  cols: number,
+  part: "main" | "residual" | "both" = "both",
+): Float64Array {
   const w = new Float64Array(rows * cols);
   const put = (row: number, col: number, v: number[], factor: number): void => {
     for (const [k, x] of v.entries()) w[row * cols + col + k] = (w[row * cols + col + k] as number) + x * factor;
@@ -168,14 +257,20 @@ export function quipWords(codebook: string, indices: ArrayLike<number>, rows: nu
       }
     }
   };
-  putE8p(slice(0), 1);
-  if (codebook === "E8P12RVQ4B") putE8p(slice(perRow), 1 / 3.45);
+  if (part !== "residual") putE8p(slice(0), 1);
+  if (part === "main") return w;
+  if (codebook === "E8P12RVQ4B") putE8p(slice(perRow), part === "both" ? 1 / 3.45 : 1);
   if (codebook === "E8P12RVQ3B") {
     for (let row = 0; row < rows; row++) {
       for (let word = 0; word < cols / 64; word++) {
         for (let b = 0; b < 8; b++) {
           const half = indices[2 * (row * stride + perRow + word) + Math.floor(b / 4)] as number;
-          put(row, 64 * word + 8 * b, e81bVector(Math.floor(half / 256 ** (b % 4)) % 256), 1 / 2.04);
+          put(
+            row,
+            64 * word + 8 * b,
+            e81bVector(Math.floor(half / 256 ** (b % 4)) % 256),
+            part === "both" ? 1 / 2.04 : 1,
+          );
         }
       }
     }

@@ -1,4 +1,4 @@
-// The Walsh-Hadamard transform and dense products by their definitions, in float64.
+// The Walsh-Hadamard transform and dense products by their definitions, in float64, and the transform as it is rounded.
 
 /** Entry of Sylvester's matrix: -1 to the number of bits that row and column share. */
 export function sylvester(row: number, col: number): number {
@@ -24,6 +24,43 @@ export function hadamardExact(x: ArrayLike<number>, h: ArrayLike<number>, size: 
       sum += outer * sylvester(i % size, j % size) * (x[run + j] as number);
     }
     return sum / Math.sqrt(n);
+  });
+}
+
+/**
+ * The same with every operation rounded to float32 in the order of assembly/transform/README.md: butterflies of neighbours
+ * first, then H_k by fours of rows.
+ */
+export function hadamardRounded(x: Float32Array, h: ArrayLike<number>, size: number, inverse = false): Float32Array {
+  const k = Math.sqrt(h.length);
+  const n = k * size;
+  const factor = Math.fround(1 / Math.sqrt(n));
+  const y = x.map((value) => value * factor);
+  for (let distance = 1; distance < size; distance *= 2) {
+    for (let i = 0; i < y.length; i++) {
+      if (((i % n) % size) & distance) continue;
+      const [a, b] = [y[i] as number, y[i + distance] as number];
+      y[i] = a + b;
+      y[i + distance] = a - b;
+    }
+  }
+  if (k === 1) return y;
+  return y.map((_, at) => {
+    const [run, row, col] = [at - (at % n), Math.floor((at % n) / size), at % size];
+    const term = (j: number): number => {
+      const sign = h[inverse ? j * k + row : row * k + j] as number;
+      return sign * (y[run + j * size + col] as number);
+    };
+    let sum = 0;
+    if (size < 4) {
+      for (let j = 0; j < k; j++) sum = Math.fround(sum + term(j));
+    } else {
+      for (let j = 0; j < k; j += 4) {
+        const [low, high] = [Math.fround(term(j) + term(j + 1)), Math.fround(term(j + 2) + term(j + 3))];
+        sum = Math.fround(sum + Math.fround(low + high));
+      }
+    }
+    return sum;
   });
 }
 

@@ -78,6 +78,46 @@ export function liftProject(tensors: LiftTensors, x: Float32Array): Float32Array
   });
 }
 
+/**
+ * The fixed orthogonal matrix [n, n] of the whitening: signs of a counter, row by row made orthogonal to the rows before,
+ * twice, and of length 1, in float64.
+ */
+export function whiteningFactor(n: number): Float32Array {
+  const rows: number[][] = [];
+  const product = (a: number[], b: number[]): number => a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);
+  for (let counter = 1; rows.length < n; counter += n) {
+    let row = Array.from({ length: n }, (_, i) => whiteningSign(counter + i));
+    for (const other of [...rows, ...rows]) {
+      const along = product(row, other);
+      row = row.map((value, i) => value - along * (other[i] as number));
+    }
+    const length = Math.sqrt(product(row, row));
+    if (length > 1e-3) rows.push(row.map((value) => value / length));
+  }
+  return Float32Array.from(rows.flat());
+}
+
+/** 1 or -1: the last bit of the finaliser of MurmurHash3 of a multiple of the counter. */
+export function whiteningSign(counter: number): number {
+  let h = Math.imul(counter, 0x9e3779b9);
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) & 1 ? 1 : -1;
+}
+
+/** A B in float32, A [rows, inner], B [inner, cols]: each sum from 0 in the order of the inner index. */
+export function productRounded(a: Float32Array, b: Float32Array, inner: number): Float32Array {
+  const cols = b.length / inner;
+  return Float32Array.from({ length: (a.length / inner) * cols }, (_, at) => {
+    const [row, col] = [Math.floor(at / cols), at % cols];
+    let sum = 0;
+    for (let k = 0; k < inner; k++) {
+      sum = f32(sum + f32((a[row * inner + k] as number) * (b[k * cols + col] as number)));
+    }
+    return sum;
+  });
+}
+
 /** The least ‖w - M b‖² over all 2^D sign vectors, M [d, D] row-major. */
 export function nearestSignsError(matrix: ArrayLike<number>, w: ArrayLike<number>): number {
   const dims = w.length;

@@ -1,0 +1,4 @@
+// A worker that never says that it is there.
+import { parentPort } from "node:worker_threads";
+
+parentPort.on("message", () => {});
