@@ -12,6 +12,12 @@ const TYPES: Readonly<Record<string, string>> = {
   ".wasm": "application/wasm",
 };
 
+/** What makes a page cross-origin isolated. */
+export const ISOLATED = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+} as const;
+
 export interface Site {
   readonly folder: string;
   readonly headers?: Readonly<Record<string, string>>;

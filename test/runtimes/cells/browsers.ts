@@ -4,11 +4,7 @@ import { type Browser, chromium, firefox, visit, webkit } from "../browser.ts";
 import { type Cell, checkReport } from "../cell.ts";
 import type { Report } from "../conformance.ts";
 import { importMap } from "../project.ts";
-
-const ISOLATED = {
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-embedder-policy": "require-corp",
-} as const;
+import { ISOLATED } from "../server.ts";
 
 /** How a page is served. */
 const modes = {

@@ -1,5 +1,5 @@
 // examples/vite/main.js built by each bundler: both binaries must become chunks of their own, and a page must ask for one.
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { type Browser, chromium, visit, webkit } from "../browser.ts";
 import type { Cell } from "../cell.ts";
@@ -7,6 +7,7 @@ import { copyExample } from "../examples.ts";
 import { installPackages, versionOf } from "../install.ts";
 import { work } from "../paths.ts";
 import { runWell } from "../process.ts";
+import { ISOLATED } from "../server.ts";
 
 interface Bundler {
   readonly name: string;
@@ -17,6 +18,8 @@ interface Bundler {
   command(out: string, modules: string): readonly [string, ...string[]];
   /** Whether it writes index.html too. */
   readonly page: boolean;
+  /** Whether it brings the worker along; else that is an entry point of its own, whose address the application gives. */
+  readonly worker: boolean;
 }
 
 const bundlers: readonly Bundler[] = [
@@ -26,6 +29,7 @@ const bundlers: readonly Bundler[] = [
     main: "vite",
     command: (out) => ["vite", "build", "--outDir", out, "--logLevel", "warn"],
     page: true,
+    worker: true,
   },
   {
     name: "webpack",
@@ -33,6 +37,7 @@ const bundlers: readonly Bundler[] = [
     main: "webpack",
     command: (out) => ["webpack", "build", "--mode", "production", "--entry", "./main.js", "--output-path", out],
     page: false,
+    worker: true,
   },
   {
     name: "esbuild",
@@ -40,10 +45,11 @@ const bundlers: readonly Bundler[] = [
     main: "esbuild",
     command: (out) => [
       "esbuild",
-      "main.js",
+      ...["main.js", "worker=lowbit/worker.js"],
       ...["--bundle", "--splitting", "--minify", "--format=esm", "--target=es2022", `--outdir=${out}`],
     ],
     page: false,
+    worker: false,
   },
   {
     name: "Rollup",
@@ -51,9 +57,21 @@ const bundlers: readonly Bundler[] = [
     main: "rollup",
     command: (out, modules) => {
       const resolve = join(modules, "@rollup", "plugin-node-resolve", "dist", "es", "index.js");
-      return ["rollup", "main.js", "--format", "es", "--dir", out, "--plugin", resolve, "--silent"];
+      return [
+        "rollup",
+        "main.js",
+        "worker=lowbit/worker.js",
+        "--format",
+        "es",
+        "--dir",
+        out,
+        "--plugin",
+        resolve,
+        "--silent",
+      ];
     },
     page: false,
+    worker: false,
   },
 ];
 
@@ -80,9 +98,14 @@ function bundlerCell(bundler: Bundler, browser: Browser, variant: "relaxed" | "s
   return {
     name: browser === chromium ? bundler.name : `${bundler.name}, in ${browser.name}`,
     table: "bundlers",
-    async run({ project }) {
+    async run({ project, threads }) {
       await browser.version();
       const app = copyExample(project, "vite", `${bundler.main}-${browser.name}`);
+      if (!bundler.worker) {
+        const main = join(app, "main.js");
+        const given = readFileSync(main, "utf8").replace("{ threads: 2 }", '{ threads: 2, worker: "/worker.js" }');
+        writeFileSync(main, given);
+      }
       const modules = join(await installPackages(bundler.main, bundler.packages), "node_modules");
       const out = join(work, `out-${bundler.main}-${browser.name}`);
       mkdirSync(out, { recursive: true });
@@ -100,16 +123,18 @@ function bundlerCell(bundler: Bundler, browser: Browser, variant: "relaxed" | "s
 
       const html = bundler.page ? readFileSync(join(out, "index.html"), "utf8") : PAGE;
       const pages = { "/": `${html}<script src="/probe.js"></script>`, "/probe.js": PROBE };
-      const { body, requests } = await visit(browser, { folder: out, pages }, "/", 60);
-      if (!body.startsWith("nearest: 42,") || !body.endsWith(`(${variant})`))
-        throw new Error(`the page shows "${body}"`);
+      const { body, requests } = await visit(browser, { folder: out, pages, headers: ISOLATED }, "/", 60);
+      const count = threads && browser !== webkit ? 2 : 1;
+      const end = `(${variant}, threads: ${count})`;
+      if (!body.startsWith("nearest: 42,") || !body.endsWith(end)) {
+        throw new Error(`expected the page to show "nearest: 42, … ${end}", got "${body}"`);
+      }
       const loaded = Object.keys(chunks).filter((name) => requests.includes(chunks[name] as string));
       if (loaded.join() !== variant)
         throw new Error(`expected the chunk of ${variant} alone, got ${loaded}: ${requests}`);
-      const scripts = requests.filter((path) => path.endsWith(".js") && path !== "/probe.js").length;
       return {
         version: versionOf(join(modules, bundler.main)),
-        note: `${scripts} scripts loaded, of the binaries ${loaded}`,
+        note: `${loaded} alone; ${count === 1 ? "1 thread" : `${count} threads`}`,
       };
     },
   };
