@@ -169,6 +169,9 @@ export interface PrepareExports {
 export const GEMM_TILE_BYTES = 16384;
 export const GEMM_SUM_BYTES = 256;
 
+// Workers of an engine that the collector finds, its matrices too, before dispose() was called.
+const abandoned = /* @__PURE__ */ new FinalizationRegistry<Pool>((pool) => pool.dispose());
+
 /** A product of some tokens: what is left once they are prepared in scratch memory, and what brings the result out of it. */
 export interface Pass {
   readonly job: Job;
@@ -222,6 +225,7 @@ export class Engine {
   async attach(pool: Pool, module: WebAssembly.Module): Promise<void> {
     await pool.open(module, this.arena, this.#functions);
     this.#pool = pool;
+    abandoned.register(this, pool);
   }
 
   /** The kernel for a job: the forced one, or the one of the registry that suits this machine. */

@@ -38,6 +38,11 @@ export class Pace {
     return work < LEAST_WORK;
   }
 
+  /** How many other threads are worth waking: each has at least as much to do as that takes. */
+  get helpers(): number {
+    return Math.ceil(this.#single / LEAST);
+  }
+
   /** Whether the next job should go to several threads. */
   next(): boolean {
     const jobs = this.#jobs++;

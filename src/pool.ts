@@ -109,7 +109,7 @@ export class Pool {
       pace.tookAlone(performance.now() - start);
       return true;
     }
-    this.#publish(job, false);
+    this.#publish(job, false, pace.helpers);
     const before = performance.now();
     const own = this.#takeRanges();
     const after = performance.now();
@@ -135,7 +135,7 @@ export class Pool {
       if (pending === 0 || idle >= SLICES) this.join();
     }, SLICE);
     this.#running = { done, timer };
-    this.#publish(job, true);
+    this.#publish(job, true, this.#paceOf(job).helpers);
     return true;
   }
 
@@ -172,7 +172,7 @@ export class Pool {
     return pace;
   }
 
-  #publish(job: Job, message: boolean): void {
+  #publish(job: Job, message: boolean, helpers: number): void {
     const tiles = Math.ceil(job.rows / TILE_ROWS);
     const rows = Math.ceil(tiles / Math.min(tiles, RANGES * this.threads, 2 ** RANGE_BITS - 1)) * TILE_ROWS;
     const count = Math.ceil(job.rows / rows);
@@ -184,7 +184,7 @@ export class Pool {
     const ticket = (this.#number << RANGE_BITS) | count;
     this.#ranges = { job, rows, count, ticket };
     Atomics.store(control, WORD.ticket, ticket);
-    if (Atomics.load(control, WORD.sleepers) > 0) Atomics.notify(control, WORD.ticket);
+    if (Atomics.load(control, WORD.sleepers) > 0) Atomics.notify(control, WORD.ticket, Math.min(helpers, count));
   }
 
   // Computes ranges until none is left: returns how many.

@@ -414,13 +414,13 @@ t("idle workers use no processor", () =>
 );
 
 /** What a program prints, in a process of its own. */
-function outputOf(code: string): string {
+function outputOf(code: string, ...flags: string[]): string {
   const program = `const { init, ternary } = await import("lowbit");
     const matrixOf = (lb) => ternary.pack(lb, { rows: 3000, cols: 1000, scales: new Float32Array(3000).fill(1),
       codes: Int8Array.from({ length: 3000000 }, (_, i) => (i % 7919 >> 4) % 3 - 1) });
     const x = Float32Array.from({ length: 1000 }, (_, i) => Math.sin(i));
     ${code}`;
-  const args = ["--input-type=module", "-e", program];
+  const args = [...flags, "--input-type=module", "-e", program];
   return execFileSync(process.execPath, args, { cwd: root, encoding: "utf8", timeout: 60000 }).trim();
 }
 
@@ -434,6 +434,27 @@ t("a process ends by itself, after what it waits for", () => {
     const w = await m.gemmAsync(long, 200);
     console.log(lb.features.threads, y.every((v, i) => v === z[i]), w.length);`;
   is(outputOf(code), "4 true 600000");
+});
+
+t("workers of an instance that nobody holds any more end", () => {
+  const code = `const threads = process.getBuiltinModule("node:worker_threads");
+    let ended = 0;
+    threads.Worker = class extends threads.Worker {
+      constructor(...args) { super(...args); this.on("exit", () => ended++); }
+    };
+    let m = matrixOf(await init({ threads: 3 }));
+    const collect = async (until) => {
+      for (let i = 0; i < until && ended < 2; i++) {
+        await new Promise((done) => setTimeout(done, 10));
+        gc();
+      }
+      return ended;
+    };
+    const before = await collect(10);
+    const kept = m.gemv(x).length;
+    m = undefined;
+    console.log(before, kept, await collect(500));`;
+  is(outputOf(code, "--expose-gc"), "0 3000 2");
 });
 
 t("one thread: no worker, and a memory of its own", () => {
