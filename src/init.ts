@@ -117,7 +117,9 @@ function makeHandle(
     ...(relaxedReason !== undefined && { relaxedReason }),
     threads: 1,
     ...(threads !== 1 && { threadsReason: "this version computes on one thread" }),
-    dot: engine.dot,
+    get dot() {
+      return engine.dot;
+    },
     popcnt: engine.popcnt,
   };
   const { arena } = engine;

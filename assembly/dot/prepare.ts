@@ -97,6 +97,24 @@ export function prepare_quads(q: usize, panel: usize, byteCols: i32): void {
   }
 }
 
+/**
+ * gemv of codes of 2 bits, relaxed: q itself. simd128: as prepare_quads, columns 0..3 and 8..11 of each 16 four times as
+ * large, because the kernel leaves the codes of the others four times too large.
+ */
+export function prepare_fields(q: usize, panel: usize, byteCols: i32): void {
+  const end = q + (<usize>byteCols << 3);
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    memory.copy(panel, q, <usize>byteCols << 3);
+  } else {
+    const times = hidden(i16x8(4, 4, 4, 4, 1, 1, 1, 1), byteCols);
+    for (; q < end; q += 8) {
+      const v = i16x8.mul(v128.load8x8_s(q), times);
+      v128.store(panel, v128.shuffle<i16>(v, v, 0, 2, 1, 3, 4, 6, 5, 7));
+      panel += 16;
+    }
+  }
+}
+
 /** gemv with int16 codes: int16 in natural order. */
 export function prepare_wide(q: usize, panel: usize, byteCols: i32): void {
   const end = q + (<usize>byteCols << 3);

@@ -335,7 +335,7 @@ export function gemv_binary_f32_16x8(
     let tile = w + <usize>row * <usize>byteCols * <usize>planes, s = scales + groupStart(row, groups);
     memory.fill(out, 0, <usize>height << 2);
     for (let plane = 0; plane < planes; plane++) {
-      tileF32(tile, height, s, tables, out, byteCols, groupByteCols, 1);
+      tileF32(tile, height, s, tables, out, byteCols, groupByteCols);
       tile += <usize>height * <usize>byteCols;
       s += <usize>groups * (<usize>paddedRows << 2);
     }
