@@ -57,8 +57,8 @@ export function isWide({ operand }: Format): boolean {
 // |Σ q·(c - 2^(bits-1))| <= 127·128·65536 < 2^31, and |q| <= 127 over int16 entries: 127·32767·512 < 2^31.
 const MAX_DOT_GROUP = 65536;
 const MAX_I16_GROUP = 512;
-// As two bits (assembly/dot/README.md): 4·3·127·2^19 < 2^31.
-const MAX_TERNARY_GROUP = 1048576;
+// In simd128 sums are 64 times too large (assembly/dot/README.md): 64·127·2^18 = 2130706432 < 2^31.
+const MAX_TERNARY_GROUP = 262144;
 // 8 bits by 8 bits: 255·255·32768 < 2^31.
 const MAX_BITS_GROUP = 32768;
 
@@ -255,7 +255,7 @@ function dotGemms(format: FormatName): Kernel[] {
 }
 
 const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
-  2: "16-bit lanes: 5·2 steps of 2·127·12 = 30480 <= 32767; simd128, 32-bit: 4·2·127·65536 < 2^31",
+  2: "16-bit lanes: 5·2 steps of 2·127·12 = 30480 <= 32767; simd128, 32-bit: 64·2·127·65536 < 2^31",
   3: "16-bit lanes: 8 steps of 2·127·7 = 14224 <= 32767",
   4: "16-bit lanes: 8 steps of 2·127·15 = 30480 <= 32767",
   5: "16-bit lanes: 4 steps of 2·127·31 = 31496 <= 32767",

@@ -42,25 +42,28 @@ function join(acc: v128, low: v128, high: v128, ones: v128): v128 {
 // that, as much of fields 0 and 2 is 15240.
 const DEPTH: usize = 5;
 
-// simd128: a word as 8 products of int16 by two masks. Fields 1 and 3 are met where they are, 4 times too large, and the
-// activations of fields 0 and 2 are 4 times as large (prepare_fields): one shift a group mends all.
+// simd128: 4 of the 8 products of int16 of a word, those of one byte of each 16-bit lane. The byte is left whole, and then
+// without its lower fields: README.md has what the activations are that make up for it.
 // @ts-ignore: decorator
 @inline
-function word(
-  sum: v128, v: v128, mask: v128, mask12: v128,
-  x0: v128, x1: v128, x2: v128, x3: v128, z0: v128, z1: v128, z2: v128, z3: v128,
+function byteProducts(sum: v128, all: v128, v: v128, m1: v128, m2: v128, m3: v128, x: v128, y: v128, z: v128, u: v128): v128 {
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(x, all));
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(y, v128.and(v, m1)));
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(z, v128.and(v, m2)));
+  return i32x4.add(sum, i32x4.dot_i16x8_s(u, v128.and(v, m3)));
+}
+// @ts-ignore: decorator
+@inline
+function lowBytes(
+  sum: v128, v: v128, m0: v128, m1: v128, m2: v128, m3: v128, x: v128, y: v128, z: v128, u: v128,
 ): v128 {
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(x0, v128.and(v, mask)));
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(x1, v128.and(v, mask12)));
-  let w = i16x8.shr_u(v, 4);
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(x2, v128.and(w, mask)));
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(x3, v128.and(w, mask12)));
-  w = i16x8.shr_u(v, 8);
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(z0, v128.and(w, mask)));
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(z1, v128.and(w, mask12)));
-  w = i16x8.shr_u(v, 12);
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(z2, v128.and(w, mask)));
-  return i32x4.add(sum, i32x4.dot_i16x8_s(z3, v128.and(w, mask12)));
+  return byteProducts(sum, v128.and(v, m0), v, m1, m2, m3, x, y, z, u);
+}
+// @ts-ignore: decorator
+@inline
+function highBytes(sum: v128, v: v128, m1: v128, m2: v128, m3: v128, x: v128, y: v128, z: v128, u: v128): v128 {
+  v = i16x8.shr_u(v, 8);
+  return byteProducts(sum, v, v, m1, m2, m3, x, y, z, u);
 }
 
 // Fields 0 and 2, or 1 and 3, in 32-bit lanes.
@@ -107,8 +110,7 @@ function strip(
   v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, how: i32,
 ): void {
   const wide = !ASC_FEATURE_RELAXED_SIMD && how == DOT16;
-  const mask = wide ? hidden(i16x8.splat(3), n) : hiddenSplat8(3, n);
-  const mask12 = wide ? hidden(i16x8.splat(12), n) : hiddenSplat8(12, n);
+  const mask = hiddenSplat8(3, n), mask12 = hiddenSplat8(12, n);
   const ones = hidden(i16x8.splat(1), n), zero = i32x4.splat(0);
   let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
   for (let group = 0; group < n; group += groupByteCols) {
@@ -161,22 +163,31 @@ function strip(
       a2 = i32x4.add(a2, i32x4.shr_s(b2, 2));
       a3 = i32x4.add(a3, i32x4.shr_s(b3, 2));
     } else if (wide) {
-      a0 = a1 = a2 = a3 = i32x4.shl(a0, 2);
+      const m0 = hidden(i16x8.splat(255), n), m1 = hidden(i16x8.splat(252), n);
+      const m2 = hidden(i16x8.splat(240), n), m3 = hidden(i16x8.splat(192), n);
+      a0 = a1 = a2 = a3 = i32x4.shl(a0, 6);
+      // Every word is loaded twice, from an address that looks like another: kept, they would push others out of registers.
+      let q = v + <usize>(n >>> 31);
       do {
         const x = v128.load(p), z = v128.load(p, 16);
-        const x0 = splat(x, 0), z0 = splat(x, 1), x1 = splat(x, 2), z1 = splat(x, 3);
-        const x2 = splat(z, 0), z2 = splat(z, 1), x3 = splat(z, 2), z3 = splat(z, 3);
-        a0 = word(a0, v128.load(v), mask, mask12, x0, x1, x2, x3, z0, z1, z2, z3);
-        a1 = word(a1, v128.load(v, 16), mask, mask12, x0, x1, x2, x3, z0, z1, z2, z3);
-        a2 = word(a2, v128.load(v, 32), mask, mask12, x0, x1, x2, x3, z0, z1, z2, z3);
-        a3 = word(a3, v128.load(v, 48), mask, mask12, x0, x1, x2, x3, z0, z1, z2, z3);
+        let x0 = splat(x, 0), x1 = splat(x, 2), x2 = splat(z, 0), x3 = splat(z, 2);
+        a0 = lowBytes(a0, v128.load(v), m0, m1, m2, m3, x0, x1, x2, x3);
+        a1 = lowBytes(a1, v128.load(v, 16), m0, m1, m2, m3, x0, x1, x2, x3);
+        a2 = lowBytes(a2, v128.load(v, 32), m0, m1, m2, m3, x0, x1, x2, x3);
+        a3 = lowBytes(a3, v128.load(v, 48), m0, m1, m2, m3, x0, x1, x2, x3);
+        x0 = splat(x, 1), x1 = splat(x, 3), x2 = splat(z, 1), x3 = splat(z, 3);
+        a0 = highBytes(a0, v128.load(q), m1, m2, m3, x0, x1, x2, x3);
+        a1 = highBytes(a1, v128.load(q, 16), m1, m2, m3, x0, x1, x2, x3);
+        a2 = highBytes(a2, v128.load(q, 32), m1, m2, m3, x0, x1, x2, x3);
+        a3 = highBytes(a3, v128.load(q, 48), m1, m2, m3, x0, x1, x2, x3);
         v += CHUNK;
+        q += CHUNK;
         p += 2 * PANEL;
       } while (p < end);
-      a0 = i32x4.shr_s(a0, 2);
-      a1 = i32x4.shr_s(a1, 2);
-      a2 = i32x4.shr_s(a2, 2);
-      a3 = i32x4.shr_s(a3, 2);
+      a0 = i32x4.shr_s(a0, 6);
+      a1 = i32x4.shr_s(a1, 6);
+      a2 = i32x4.shr_s(a2, 6);
+      a3 = i32x4.shr_s(a3, 6);
     } else {
       do {
         const blockEnd = min(p + DEPTH * PANEL, end);
