@@ -7,14 +7,16 @@ export { combine_digits } from "./dot/digits";
 export { gemm_int8_16x2, gemm_wide_16x2 } from "./dot/gemm";
 export * from "./dot/prepare";
 export {
-  gemv_uniform2_int8_16x8, gemv_uniform3_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform5_int8_16x8,
-  gemv_uniform6_int8_16x8, gemv_uniform8_int8_32x8,
+  gemv_uniform3_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform5_int8_16x8, gemv_uniform6_int8_16x8,
+  gemv_uniform8_int8_32x8,
 } from "./dot/uniform";
+export { gemv_uniform2_int8_16x8, gemv_uniform2_int8_16x8_mul } from "./dot/uniform2";
 export {
   gemv_binary_f32_16x8, gemv_binary_int8_32x8, gemv_binary_lut8_64x8, prepare_binary_int8, prepare_binary_lut8,
 } from "./lut/binary";
 export { absmax, prepare_f32, prepare_fixed, prepare_float_sums } from "./lut/prepare";
 export * from "./lut/ternary";
+export { nan_negative, spin } from "./machine";
 export {
   gemv_complex_f32_16x8, gemv_complex_int8_32x8, gemv_complex_lut8_32x8, prepare_complex_lut8,
 } from "./pair/complex";

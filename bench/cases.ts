@@ -1,5 +1,5 @@
 import type { Lowbit } from "lowbit";
-import { type Activation, candidates, type Kernel, kernels, type Variant } from "../src/registry.ts";
+import { type Activation, candidates, type Kernel, kernels, suitable, type Variant } from "../src/registry.ts";
 import type { BenchFormat, BenchMatrix, BenchWeights } from "./formats/format.ts";
 import { benchFormats } from "./formats/index.ts";
 import { CHECK_TOKENS, type Layer, Reference } from "./layer.ts";
@@ -58,10 +58,8 @@ export function takes({ kernel }: Job, n: number): boolean {
 
 /** Whether the library would take this kernel for n tokens, on this machine and without being asked to. */
 export function isChosen({ kernel, loaded }: Job, n: number): boolean {
-  const chosen = (op: Kernel["op"]): Kernel | undefined => {
-    const rows = candidates(op, kernel.format, kernel.activation, loaded.variant);
-    return rows.find(({ dot }) => dot === loaded.lb.features.dot) ?? rows[0];
-  };
+  const chosen = (op: Kernel["op"]): Kernel | undefined =>
+    suitable(candidates(op, kernel.format, kernel.activation, loaded.variant), loaded.lb.features);
   const gemm = chosen("gemm");
   return kernel === (gemm && n >= (gemm.fromTokens as number) ? gemm : chosen("gemv"));
 }

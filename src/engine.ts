@@ -1,8 +1,18 @@
 import { typeError } from "./check.ts";
 import { type Call, computeRows, type Exports, type Job } from "./job.ts";
+import { dotOnce, type MachineExports } from "./machine.ts";
 import { Arena } from "./memory.ts";
 import type { Pool } from "./pool.ts";
-import { type Activation, candidates, exportOf, type FormatName, type Kernel, type Variant } from "./registry.ts";
+import {
+  type Activation,
+  candidates,
+  exportOf,
+  type FormatName,
+  type Kernel,
+  type Machine,
+  suitable,
+  type Variant,
+} from "./registry.ts";
 
 type Gemv = (
   weights: number,
@@ -118,7 +128,6 @@ type Pairs = (q0: number, q1: number, panel: number, byteCols: number) => void;
 export interface PrepareExports {
   absmax(x: number, n: number): number;
   prepare_binary_int8: PrepareInt8;
-  prepare_ternary_int8: PrepareInt8;
   prepare_binary_lut8: PrepareLut8;
   prepare_ternary_lut8: PrepareLut8;
   prepare_complex_lut8: PrepareLut8;
@@ -129,6 +138,7 @@ export interface PrepareExports {
   prepare_digits(x: number, q: number, stride: number, byteCols: number, r: number): void;
   prepare_sums(q: number, sums: number, floatSums: number, byteCols: number, groupByteCols: number): void;
   prepare_quads(q: number, panel: number, byteCols: number): void;
+  prepare_fields(q: number, panel: number, byteCols: number): void;
   prepare_wide(q: number, panel: number, byteCols: number): void;
   prepare_lattice(q: number, tables: number, byteCols: number): void;
   prepare_bitplane_bits(
@@ -186,14 +196,12 @@ interface InFlight {
 }
 
 /** One instance over one memory: what a `Lowbit` handle stands for. */
-export class Engine {
+export class Engine implements Machine {
   readonly variant: Variant;
   readonly arena: Arena;
   readonly exports: PrepareExports;
-  /** Which dot product gemm uses: with 32-bit sums where that is one instruction (assembly/probe.ts). */
-  readonly dot: "i16" | "i32";
   /** How bits are counted: by one instruction for a vector, or by an adder (assembly/popcount). */
-  readonly popcnt: "native" | "sliced";
+  readonly popcnt: Machine["popcnt"];
   readonly #functions: Exports;
   readonly #places: ReadonlyMap<string, number>;
   #pool: Pool | undefined;
@@ -210,8 +218,6 @@ export class Engine {
     this.exports = instance.exports as unknown as PrepareExports;
     this.#functions = Object.values(instance.exports) as unknown as Exports;
     this.#places = new Map(Object.keys(instance.exports).map((name, i) => [name, i]));
-    const dotBits = instance.exports.dot_bits as ((zero: number) => number) | undefined;
-    this.dot = dotBits?.(0) === 32 ? "i32" : "i16";
     const popcnt = instance.exports.popcnt_native as ((zero: number) => number) | undefined;
     this.popcnt = popcnt?.(0) === 1 ? "native" : "sliced";
   }
@@ -228,11 +234,16 @@ export class Engine {
     abandoned.register(this, pool);
   }
 
+  /** How int8 is multiplied: what is fastest here, found out when it is first asked for. */
+  get dot(): Machine["dot"] {
+    return dotOnce(this.variant, this.exports as unknown as MachineExports);
+  }
+
   /** The kernel for a job: the forced one, or the one of the registry that suits this machine. */
   kernel(op: Kernel["op"], format: FormatName, activation: Activation, forced?: string): Kernel | undefined {
     const rows = candidates(op, format, activation, this.variant);
     const named = rows.find((row) => row.name === forced);
-    return named ?? rows.find((row) => row.dot === this.dot || row.popcnt === this.popcnt) ?? rows[0];
+    return named ?? suitable(rows, this);
   }
 
   // Calls of a job. Their first row and the one after the last are filled in when they are made.

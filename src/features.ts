@@ -1,4 +1,4 @@
-import type { Variant } from "./registry.ts";
+import type { Machine, Variant } from "./registry.ts";
 
 /** What is in use, and why. */
 export interface Features {
@@ -12,8 +12,11 @@ export interface Features {
   readonly threads: number;
   /** Why there are fewer threads than asked for, where there are. */
   readonly threadsReason?: string;
-  /** The dot product that int8 `gemm` uses: sums in 32-bit lanes where that is one instruction, else in 16-bit lanes. */
-  readonly dot: "i16" | "i32";
+  /**
+   * How int8 activations meet codes: dot products with sums in 32-bit lanes ("i32") where that is one instruction, else in
+   * 16-bit lanes; on ARM without an instruction for them by 16-bit products that are added ("mul").
+   */
+  readonly dot: Machine["dot"];
   /** How `bitplane` counts bits: by an instruction where there is one for vectors (ARM), else by an adder of bits. */
   readonly popcnt: "native" | "sliced";
 }

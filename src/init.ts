@@ -185,7 +185,9 @@ function makeHandle(engine: Engine, relaxedReason: string | undefined, pool?: Po
       ...(relaxedReason !== undefined && { relaxedReason }),
       threads: pool && threadsReason === undefined ? pool.threads : 1,
       ...(threadsReason !== undefined && { threadsReason }),
-      dot: engine.dot,
+      get dot() {
+        return engine.dot;
+      },
       popcnt: engine.popcnt,
     });
   };

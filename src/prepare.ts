@@ -3,7 +3,7 @@
 import type { Engine } from "./engine.ts";
 import { type Layout, UNIT_COLS } from "./layouts/layout.ts";
 import { activationType, makeQuantizer } from "./quantize/bitplane.ts";
-import { type Activation, type Format, type FormatName, formats, type Variant } from "./registry.ts";
+import type { Activation, Format, FormatName, Kernel, Variant } from "./registry.ts";
 
 const DIGIT_BASE = 254;
 
@@ -27,6 +27,7 @@ const intBits = /* @__PURE__ */ new Uint32Array(floatBits.buffer);
 
 /** Where the parts of a prepared token are, for each pass: offsets in its slot of `bytes` bytes. */
 export interface Slot {
+  readonly operand: Format["operand"];
   readonly passes: 1 | 3;
   /** Tables, panel or planes at 0, then steps (lut8: unit and weights; dot: int32 sums; bits: record), then float32 sums. */
   readonly stepsAt: number;
@@ -51,30 +52,34 @@ export function halvesSlotOf(activation: Activation, { byteCols, groupByteCols, 
   return { tablesPart, stepsAt: 2 * tables, stepsPart, bytes: 2 * (tables + stepsPart) };
 }
 
-function passesOf(format: Format, activation: Activation): 1 | 3 {
-  return format.operand !== "tables" && activation === "f32" ? 3 : 1;
+function passesOf(operand: Format["operand"], activation: Activation): 1 | 3 {
+  return operand !== "tables" && activation === "f32" ? 3 : 1;
 }
 
 function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Variant): number {
   if (operand === "lattice") return LATTICE_BYTES;
-  return operand === "quads" && variant === "relaxed" ? UNIT_COLS : 2 * UNIT_COLS;
+  const inBytes = operand === "bytes" || ((operand === "quads" || operand === "fields") && variant === "relaxed");
+  return inBytes ? UNIT_COLS : 2 * UNIT_COLS;
 }
 
-/** @param types of bit planes: MatrixSpec.types */
-export function slotOf(format: Format, activation: Activation, variant: Variant, layout: Layout, types = 0): Slot {
+/**
+ * @param gemv the kernel that meets it
+ * @param types of bit planes: MatrixSpec.types
+ */
+export function slotOf(format: Format, gemv: Kernel, variant: Variant, layout: Layout, types = 0): Slot {
   const { byteCols, groupByteCols, groups } = layout;
-  const { operand } = format;
+  const { operand = format.operand, activation } = gemv;
   if (operand === "bits" || activation === "bits") {
     // Each 32-bit word is stored four times, and a zero point takes a plane.
     const stepsAt = align((activationType(types).bits + 1) * byteCols * 4);
     const sumsAt = stepsAt + align(RECORD_BYTES + groups * 4);
-    return { passes: 1, stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
+    return { operand, passes: 1, stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
   }
   const unitBytes = operand === "tables" ? TABLE_BYTES[activation] : panelBytes(operand, variant);
   const stepsAt = align(byteCols * unitBytes);
   const steps = operand === "tables" ? 1 + groups * Math.ceil(groupByteCols / LUT8_BLOCK) : groups;
   const sumsAt = stepsAt + align(steps * 4);
-  return { passes: passesOf(format, activation), stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
+  return { operand, passes: passesOf(operand, activation), stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
 }
 
 /** The power of two that brings a largest magnitude to 1..4, or at least above 2^-22: nothing overflows, and it is exact. */
@@ -135,9 +140,9 @@ export function prepare(
   at: number,
   largest: number,
 ): Factors {
-  const { exports } = engine;
+  const { exports, arena } = engine;
   const { byteCols, groupByteCols } = layout;
-  const { operand } = formats[format];
+  const { operand } = slot;
   const steps = at + slot.stepsAt;
   const sums = at + slot.sumsAt;
   if (operand !== "tables") {
@@ -154,13 +159,14 @@ export function prepare(
       exports.prepare_sums(from, steps + to, sums + to, byteCols, groupByteCols);
       if (operand === "lattice") exports.prepare_lattice(from, at + to, byteCols);
       else if (operand === "wide") exports.prepare_wide(from, at + to, byteCols);
+      else if (operand === "fields") exports.prepare_fields(from, at + to, byteCols);
+      else if (operand === "bytes") arena.bytes.copyWithin(at + to, from, from + qBytes);
       else exports.prepare_quads(from, at + to, byteCols);
     }
     return factorsOf(passes, largest);
   }
-  const kind = format === "ternary" ? "ternary" : "binary";
   if (activation === "int8") {
-    exports[`prepare_${kind}_int8`](x, at, byteCols, ratioOf(largest));
+    exports.prepare_binary_int8(x, at, byteCols, ratioOf(largest));
     if (layout.offsets) {
       quantize(engine, x, q, 0, byteCols, 1, largest);
       exports.prepare_sums(q, steps, sums, byteCols, groupByteCols);
@@ -168,6 +174,7 @@ export function prepare(
     return factorsOf(1, largest);
   }
   const power = normalizer(largest);
+  const kind = format === "ternary" ? "ternary" : "binary";
   if (activation === "lut8") exports[`prepare_${kind}_lut8`](x, at, steps, byteCols, groupByteCols, power);
   else exports.prepare_f32(x, at, byteCols, power);
   if (layout.offsets) exports.prepare_float_sums(x, sums, byteCols, groupByteCols, power);

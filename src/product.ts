@@ -5,7 +5,7 @@ import type { Call } from "./job.ts";
 import { offsetsAt, scalesAt, tablesAt, UNIT_COLS } from "./layouts/layout.ts";
 import type { MatrixSpec } from "./matrix.ts";
 import { align, type Factors, factorsOf, prepare, prepareBits, quantize, type Slot, slotOf } from "./prepare.ts";
-import { type Activation, type Format, formats, isWide, type Kernel, TILE_ROWS } from "./registry.ts";
+import { type Activation, type Format, formatOf, isWide, type Kernel, TILE_ROWS } from "./registry.ts";
 import type { Side } from "./side.ts";
 
 /** How a matrix is multiplied by tokens. */
@@ -104,9 +104,9 @@ export class RealProduct implements Product {
     this.#engine = engine;
     this.#spec = spec;
     this.#side = side;
-    this.#format = formats[format];
-    this.#slot = slotOf(this.#format, activation, engine.variant, layout, types);
+    this.#format = formatOf(format, activation);
     this.#choice = chooseKernels(engine, spec);
+    this.#slot = slotOf(this.#format, this.#choice.gemv, engine.variant, layout, types);
     this.kernel = this.#choice.kernel;
     this.gemmKernel = this.#choice.gemmKernel;
   }

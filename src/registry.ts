@@ -39,10 +39,10 @@ export interface Format {
   /** Columns of the longest group whose integer sums fit int32; a longer one is stored as several with one scale. */
   readonly maxGroup?: number;
   /**
-   * What meets the weights in gemv: lookup tables of x; those of Re x and Im x; int8 x; int16 x, as it is or for codes of a
-   * byte each; bit planes; tables of int8 x.
+   * What meets the weights in gemv: lookup tables of x; those of Re x and Im x; int8 x, for codes of 2 bits, others, or as
+   * it is in both binaries; int16 x, as it is or for codes of a byte each; bit planes; tables of int8 x.
    */
-  readonly operand: "tables" | "halves" | "quads" | "wide" | "bytePairs" | "bits" | "lattice";
+  readonly operand: "tables" | "halves" | "fields" | "quads" | "bytes" | "wide" | "bytePairs" | "bits" | "lattice";
   /** Working space of gemv a row, beyond what every kernel has. */
   readonly workBytes?: number;
   /** What assembly/dot/gemm.ts calls the unpacking of it. */
@@ -57,12 +57,14 @@ export function isWide({ operand }: Format): boolean {
 // |Σ q·(c - 2^(bits-1))| <= 127·128·65536 < 2^31, and |q| <= 127 over int16 entries: 127·32767·512 < 2^31.
 const MAX_DOT_GROUP = 65536;
 const MAX_I16_GROUP = 512;
+// In simd128 sums are 64 times too large (assembly/dot/README.md): 64·127·2^18 = 2130706432 < 2^31.
+const MAX_TERNARY_GROUP = 262144;
 // 8 bits by 8 bits: 255·255·32768 < 2^31.
 const MAX_BITS_GROUP = 32768;
 
 function uniformFormat(bits: UniformBits): Format {
   const chunk = { 2: 16, 3: 32, 4: 8, 5: 32, 6: 16, 8: 8 }[bits];
-  const operand = bits === 8 ? "bytePairs" : "quads";
+  const operand = bits === 8 ? "bytePairs" : bits === 2 ? "fields" : "quads";
   return { layout: "words", bits, chunk, maxGroup: MAX_DOT_GROUP, operand, unpack: 20 + bits };
 }
 
@@ -82,13 +84,16 @@ function codebookFormats(bits: IndexBits): readonly [Format, Format, Format] {
   ];
 }
 
+const ternaryPlanes: Format = { layout: "planes", bits: 2, chunk: 8, operand: "tables" };
+
 const [codebook2, codebook2_i16, codebook2_rows] = codebookFormats(2);
 const [codebook3, codebook3_i16, codebook3_rows] = codebookFormats(3);
 const [codebook4, codebook4_i16, codebook4_rows] = codebookFormats(4);
 
 export const formats: Readonly<Record<FormatName, Format>> = {
   binary: { layout: "planes", bits: 1, chunk: 8, operand: "tables", unpack: 1 },
-  ternary: { layout: "planes", bits: 2, chunk: 8, operand: "tables", unpack: 2 },
+  // Codes w + 2, so that kernels take them for uniform2.
+  ternary: { ...uniformFormat(2), maxGroup: MAX_TERNARY_GROUP },
   bcq: { layout: "planes", bits: 1, chunk: 8, operand: "tables" },
   complex: { layout: "planes", bits: 1, chunk: 8, operand: "halves" },
   bitplane: { layout: "bits", bits: 1, chunk: 32, maxGroup: MAX_BITS_GROUP, operand: "bits" },
@@ -119,6 +124,11 @@ export const formats: Readonly<Record<FormatName, Format>> = {
   },
 };
 
+/** The format as it is stored for one contract: lookup tables of ternary weights want planes, dot products words. */
+export function formatOf(name: FormatName, activation: Activation): Format {
+  return name === "ternary" && activation === "lut8" ? ternaryPlanes : formats[name];
+}
+
 export interface Kernel {
   /** `<op>_<format>_<activation>_<rows>x<cols or tokens>` */
   readonly name: string;
@@ -136,8 +146,10 @@ export interface Kernel {
    * asked for by name. Measured with `npm run bench`; both ways give the same bits.
    */
   readonly fromTokens?: number;
-  /** "i32" for the twin with sums in 32-bit lanes, for machines where `features.dot` says so. */
-  readonly dot?: "i32";
+  /** The twin for machines where `features.dot` says so: "i32" has sums in 32-bit lanes, "mul" adds 16-bit products. */
+  readonly dot?: "i32" | "mul";
+  /** What meets the weights, if not what its format says. */
+  readonly operand?: "bytes";
   /** "native" for the twin without an adder, for machines where `features.popcnt` says so. */
   readonly popcnt?: "native";
   /** Why its narrow accumulators cannot overflow. */
@@ -205,8 +217,6 @@ const bitplaneGemv: Kernel = {
     "bytes: 31 runs of 8 = 248, 8·15 + 8·15 = 240 <= 255; 16-bit: 2·(16·248 + 240) = 8416; 32-bit: 255·255·32768 < 2^31",
 };
 
-const ternaryGemv = { op: "gemv", format: "ternary", needs: "simd128" } as const;
-
 /** Kernels that unpack a tile to codes, which then meet many tokens. */
 function gemmKernels(
   format: FormatName,
@@ -245,7 +255,7 @@ function dotGemms(format: FormatName): Kernel[] {
 }
 
 const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
-  2: "16-bit lanes: 8 steps of 2·127·3, half of them 4 times as large: 12192 <= 32767",
+  2: "16-bit lanes: 5·2 steps of 2·127·12 = 30480 <= 32767; simd128, 32-bit: 64·2·127·65536 < 2^31",
   3: "16-bit lanes: 8 steps of 2·127·7 = 14224 <= 32767",
   4: "16-bit lanes: 8 steps of 2·127·15 = 30480 <= 32767",
   5: "16-bit lanes: 4 steps of 2·127·31 = 31496 <= 32767",
@@ -253,19 +263,21 @@ const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
   8: `int16 factors: |x1 - 256·x0| <= 257·127 = 32639 <= 32767; ${wideBound}`,
 };
 
-/** Dot products of one format: int8, and float32 as three passes of it. */
-function dotKernels(format: FormatName, tile: readonly [number, number], bound: string): Kernel[] {
+const mulBound = "16-bit lanes: 10·2 products of 127·12 = 30480 <= 32767";
+
+/** Dot products of one format: int8, and float32 as three passes of it. `core`: the format whose kernels they are. */
+function dotKernels(format: FormatName, tile: readonly [number, number], bound: string, core = format): Kernel[] {
   return (["int8", "f32"] as const).flatMap((activation) => {
     const gemv = { op: "gemv", format, activation, tile } as const;
     const size = tile.join("x");
     const name = `gemv_${format}_${activation}_${size}`;
-    const from = `gemv_${format}_int8_${size}`;
+    const from = `gemv_${core}_int8_${size}`;
     const row: Kernel = { name, export: from, ...gemv, needs: "simd128", bound };
     if (isWide(formats[format])) return [row];
-    return [
-      row,
-      { ...row, name: `${name}_i32`, export: `${from}_i32`, needs: "relaxed", dot: "i32", bound: gemm32Bound },
-    ];
+    const twin = (suffix: string) => ({ ...row, name: `${name}_${suffix}`, export: `${from}_${suffix}` });
+    const i32: Kernel = { ...twin("i32"), needs: "relaxed", dot: "i32", bound: gemm32Bound };
+    if (formats[format].operand !== "fields") return [row, i32];
+    return [row, i32, { ...twin("mul"), dot: "mul", operand: "bytes", bound: mulBound }];
   });
 }
 
@@ -291,21 +303,16 @@ const bytesBound = "16-bit lanes: 4 steps of 2·127·32 = 32512 <= 32767, or 1 o
 
 export const kernels: readonly Kernel[] = [
   ...planeKernels("binary"),
-  {
-    name: "gemv_ternary_int8_16x8",
-    ...ternaryGemv,
-    activation: "int8",
-    tile: [16, 8],
-    bound: "bytes: |h low + h high| <= 112, 3·2·|l| <= 96; 16-bit: 144·2·112 = 32256 <= 32767",
-  },
+  ...dotKernels("ternary", [16, 8], UNIFORM_DEPTH[2], "uniform2"),
   {
     name: "gemv_ternary_lut8_64x8",
-    ...ternaryGemv,
+    op: "gemv",
+    format: "ternary",
     activation: "lut8",
+    needs: "simd128",
     tile: [64, 8],
     bound: "bytes: |low| + |high| <= 127; 16-bit: 32·2·127 = 8128 <= 32767; 32-bit: 4096·2·127·2047 < 2^31",
   },
-  { name: "gemv_ternary_f32_8x8", ...ternaryGemv, activation: "f32", tile: [8, 8], bound: f32Bound },
   ...planeKernels("bcq"),
   ...complexKernels(),
   bitplaneGemv,
@@ -318,7 +325,7 @@ export const kernels: readonly Kernel[] = [
   },
   ...UNIFORM_BITS.flatMap((bits) => dotKernels(`uniform${bits}`, [bits === 8 ? 32 : 16, 8], UNIFORM_DEPTH[bits])),
   ...gemmKernels("binary", "int8", Number.POSITIVE_INFINITY, 16),
-  ...gemmKernels("ternary", "int8", 12, 8),
+  ...dotGemms("ternary"),
   ...UNIFORM_BITS.flatMap((bits) => dotGemms(`uniform${bits}`)),
   ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}`)),
   ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}_i16`)),
@@ -347,6 +354,20 @@ export function candidates(
       k.format === format &&
       k.activation === activation &&
       (k.needs === "simd128" || variant === "relaxed"),
+  );
+}
+
+/** What tells kernels of a job apart on a machine: features.dot and features.popcnt. */
+export interface Machine {
+  /** Dot products of int8: summed in 16-bit lanes, in 32-bit lanes, or products added where neither is one instruction. */
+  readonly dot: "i16" | "i32" | "mul";
+  readonly popcnt: "native" | "sliced";
+}
+
+/** Of the rows that can do a job the one that suits a machine. Only twins ask what machine it is. */
+export function suitable(rows: readonly Kernel[], machine: Machine): Kernel | undefined {
+  return (
+    rows.find(({ dot, popcnt }) => (dot && dot === machine.dot) || (popcnt && popcnt === machine.popcnt)) ?? rows[0]
   );
 }
 

@@ -1,7 +1,7 @@
 // Narrow accumulators at their extremes. Sums are kept in 8 and 16 bits for as long as the kernels' bounds allow, so the
 // tests put the largest possible terms at every place where a sum is flushed to a wider one, and one step to each side.
 
-import { formats } from "../src/registry.ts";
+import { candidates, formatOf } from "../src/registry.ts";
 import { equalBits } from "./lib/assert.ts";
 import { type AnyWeights, groupSizeNear, testFormats } from "./lib/formats.ts";
 import {
@@ -10,6 +10,7 @@ import {
   everyPair,
   expectation,
   type FormatName,
+  packMatrix,
   withMatrix,
 } from "./lib/library.ts";
 import { outwardActivations, random } from "./lib/random.ts";
@@ -27,7 +28,13 @@ const rowKinds: { name: string; code: (x: number, column: number) => number }[] 
 ];
 
 /** Rows of each kind, 1 to 16 of them in each of several strips, so that every lane meets every kind. */
-function extremeWeights(format: FormatName, x: Float32Array, rows: number, groupSize?: number): AnyWeights {
+function extremeWeights(
+  format: FormatName,
+  activation: Activation,
+  x: Float32Array,
+  rows: number,
+  groupSize?: number,
+): AnyWeights {
   const cols = x.length;
   const { levels, grouped, of } = testFormats[format];
   const [least, most] = levels as [number, number];
@@ -36,7 +43,7 @@ function extremeWeights(format: FormatName, x: Float32Array, rows: number, group
     const { code } = rowKinds[r % rowKinds.length] as (typeof rowKinds)[0];
     for (let k = 0; k < cols; k++) codes.push(code(x[k] as number, k) > 0 ? most : least);
   }
-  return of(rows, cols, codes, [1], grouped && groupSize ? groupSizeNear(format, groupSize) : undefined);
+  return of(rows, cols, codes, [1], grouped && groupSize ? groupSizeNear(format, activation, groupSize) : undefined);
 }
 
 function check(format: FormatName, activation: Activation, x: Float32Array, weights: AnyWeights, label: string): void {
@@ -67,8 +74,12 @@ function filled(length: number, value: (k: number) => number): Float32Array {
 // neighbours and multiples, also those of other plausible choices.
 const flushes = [8, 24, 128, 252, 256, 504, 512, 1008, 1024, 1152, 1536, 2040, 2048, 2304, 4080, 4096, 32768];
 const lengths = [...new Set(flushes.flatMap((k) => [k - 1, k, k + 1, k + 8]))];
-// Dot products: 16-bit lanes after 1 to 64 steps of 4 columns, unpacked blocks after 128 and 256 columns.
-const dotLengths = [7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 127, 128, 129, 255, 256, 257, 513, 1025];
+// Dot products: 16-bit lanes after 1 to 64 steps of 4 columns (2 bits: 80 and 160 columns), unpacked blocks after 128 and
+// 256 columns.
+const dotLengths = [
+  ...[7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 79, 80, 81, 96, 127, 128, 129, 159, 160, 161],
+  ...[255, 256, 257, 321, 513, 1025],
+];
 
 const skipped = suite("bounds: variants");
 for (const { variant, reason } of missing) skipped.skip(variant, reason);
@@ -81,15 +92,43 @@ for (const { format, activation } of everyPair) {
     const t = suite(`bounds ${format} ${activation}`);
     const rng = random(`bounds ${format} ${activation}`);
     // bcq runs the kernels of binary.
-    const planes = formats[format].layout === "planes" && format !== "bcq";
+    const planes = formatOf(format, activation).layout === "planes" && format !== "bcq";
 
     t("all terms at their largest, around every flush", () => {
       for (const cols of planes ? lengths : dotLengths) {
         const same = filled(cols, () => 1);
         const mixed = filled(cols, () => (rng.bits() & 1 ? 1 : -1));
         for (const groupSize of [undefined, 256]) {
-          check(format, activation, same, extremeWeights(format, same, 21, groupSize), `all 1, group ${groupSize}`);
-          check(format, activation, mixed, extremeWeights(format, mixed, 21, groupSize), `+-1, group ${groupSize}`);
+          check(
+            format,
+            activation,
+            same,
+            extremeWeights(format, activation, same, 21, groupSize),
+            `all 1, group ${groupSize}`,
+          );
+          check(
+            format,
+            activation,
+            mixed,
+            extremeWeights(format, activation, mixed, 21, groupSize),
+            `+-1, group ${groupSize}`,
+          );
+        }
+      }
+    });
+
+    t("twins that this machine would not choose", () => {
+      for (const cols of dotLengths) {
+        const x = filled(cols, () => 1);
+        const weights = extremeWeights(format, activation, x, 21);
+        const expected = expectation(weights, activation, x, format);
+        for (const { variant, lb } of instances) {
+          for (const { name, dot } of candidates("gemv", format, activation, variant)) {
+            if (!dot) continue;
+            const matrix = packMatrix(lb, format, weights, activation, name);
+            expected(matrix.gemv(x), `${variant} ${name} ${cols}`);
+            matrix.dispose();
+          }
         }
       }
     });
@@ -97,7 +136,7 @@ for (const { format, activation } of everyPair) {
     t("every height of a tile", () => {
       const x = filled(1160, () => (rng.bits() & 1 ? 3 : -3));
       for (const rows of [5, 16, 21, 37, 53, 64, 69, 117]) {
-        check(format, activation, x, extremeWeights(format, x, rows), "+-3");
+        check(format, activation, x, extremeWeights(format, activation, x, rows), "+-3");
       }
     });
 
@@ -107,14 +146,14 @@ for (const { format, activation } of everyPair) {
       const length = planes ? 2049 : 257;
       for (let value = 1; value <= 127; value += planes || activation === "int8" ? 1 : 21) {
         const x = filled(length, (k) => (k === length - 1 ? 127 : value));
-        check(format, activation, x, extremeWeights(format, x, 5), `all ${value}`);
+        check(format, activation, x, extremeWeights(format, activation, x, 5), `all ${value}`);
       }
     });
 
     t("table entries that all round outwards", () => {
       for (const { name, alone, spread } of outwardActivations(520)) {
-        check(format, activation, alone, extremeWeights(format, alone, 21), name);
-        check(format, activation, spread, extremeWeights(format, spread, 21), `${name}, spread`);
+        check(format, activation, alone, extremeWeights(format, activation, alone, 21), name);
+        check(format, activation, spread, extremeWeights(format, activation, spread, 21), `${name}, spread`);
       }
     });
 
@@ -130,7 +169,13 @@ for (const { format, activation } of everyPair) {
       };
       for (const [name, x] of Object.entries(vectors)) {
         for (const groupSize of [undefined, 1024]) {
-          check(format, activation, x, extremeWeights(format, x, 5, groupSize), `${name}, group ${groupSize}`);
+          check(
+            format,
+            activation,
+            x,
+            extremeWeights(format, activation, x, 5, groupSize),
+            `${name}, group ${groupSize}`,
+          );
         }
       }
     });

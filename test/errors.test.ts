@@ -162,7 +162,8 @@ function dataCases(format: Format): void {
     for (const length of [0, 2, 3, 5, 8, 40]) {
       refuses(packWith("scales", new Float32Array(length)), RangeError, scalesWhere, `got ${length}$`);
     }
-    const grouped = (length: number) => () => pack(lb, { ...good, groupSize: 8, scales: new Float32Array(length) });
+    const grouped = (length: number) => () =>
+      pack(lb, { ...good, groupSize: 8, activation: "lut8", scales: new Float32Array(length) });
     for (const length of [0, 2, 7, 9]) refuses(grouped(length), RangeError, scalesWhere, `8.*got ${length}$`);
     for (const bad of [NaN, Infinity, -Infinity]) {
       for (const index of [0, 3]) {
@@ -206,7 +207,7 @@ s("type and value", () => {
 });
 s("not together with groupSize", () => {
   const w = rng.gaussians(rows * cols);
-  const call = (scale: "row" | number) => () => ternary.quantize(lb, w, { rows, cols, groupSize: 8, scale });
+  const call = (scale: "row" | number) => () => ternary.quantize(lb, w, { rows, cols, groupSize: 16, scale });
   refuses(call("row"), RangeError, "ternary.quantize: scale", "groupSize");
   refuses(call(2), RangeError, "ternary.quantize: scale", "groupSize");
 });

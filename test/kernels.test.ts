@@ -1,7 +1,7 @@
 // Every kernel against the oracle: each format, activation and variant, on shapes around every boundary of the layout.
 
 // Not public: the table of kernels, so that a kernel that is added is tested without a line here.
-import { formats, kernels } from "../src/registry.ts";
+import { formatOf, kernels } from "../src/registry.ts";
 import { equalBits, equalValues, is, nmseBelow, ok, throwsWith } from "./lib/assert.ts";
 import { type AnyWeights, groupSizeNear, testFormats } from "./lib/formats.ts";
 import {
@@ -105,7 +105,7 @@ for (const { format, activation } of everyPair) {
     const t = suite(`kernels ${name}`);
     const setup: Setup = { format, activation, instances, rng: random(`kernels ${name}`) };
     const { rng } = setup;
-    const { layout, chunk } = formats[format];
+    const { layout, chunk } = formatOf(format, activation);
     // bcq runs the kernels of binary.
     const planes = layout === "planes" && format !== "bcq";
     const counts = planes ? tokenCounts : dotTokens;
@@ -129,7 +129,7 @@ for (const { format, activation } of everyPair) {
     t("group sizes, dividing the columns or not", () => {
       let shape = 0;
       if (!grouped) return;
-      for (const groupSize of new Set(groupSizes.map((wanted) => groupSizeNear(format, wanted)))) {
+      for (const groupSize of new Set(groupSizes.map((wanted) => groupSizeNear(format, activation, wanted)))) {
         for (const cols of planes ? [1, 8, 13, 64, 129, 520, 1031, 1600] : [13, 129, 1031]) {
           const rows = [1, 33, 80, 131][shape % 4] as number;
           const n = [3, 17][shape++ % 2] as number;
@@ -153,7 +153,7 @@ for (const { format, activation } of everyPair) {
     t("hostile activations and weights", () => {
       for (const [rows, cols, groupSize] of [
         [33, 521, undefined],
-        [48, 72, grouped ? groupSizeNear(format, 24) : undefined],
+        [48, 72, grouped ? groupSizeNear(format, activation, 24) : undefined],
         [5, 7, undefined],
       ] as const) {
         const groups = Math.ceil(cols / (groupSize ?? cols));
@@ -193,7 +193,7 @@ for (const { format, activation } of everyPair) {
         rows: rng.uniforms(rows),
       };
       if (!grouped) return;
-      const groupSize = groupSizeNear(format, 8);
+      const groupSize = groupSizeNear(format, activation, 8);
       const groups = Math.ceil(cols / groupSize);
       for (const [label, scales] of Object.entries(sets)) {
         const codes = Array.from({ length: rows * cols }, () => levels[rng.int(0, levels.length - 1)] as number);

@@ -24,14 +24,17 @@ for (const format of formats) {
     const label = `${vector.rows} x ${vector.cols} group ${vector.groupSize}`;
 
     t(label, () => {
-      for (const codes of [codesFromText(vector.codes), bytesFromHex(vector.packed)]) {
-        const matrix = pack(format, vector, codes, "int8");
-        const bytes = packed(matrix);
-        const tiles = bytesFromHex(vector.tiles);
-        equalBits(bytes.slice(0, tiles.length), tiles, `${label}: tiles from ${codes.constructor.name}`);
-        equalBits(bytes.slice(tiles.length), bytesFromHex(vector.tileScales), `${label}: scales`);
-        is(bytes.length, matrix.byteLength);
-        matrix.dispose();
+      for (const activation of ["int8", "lut8"] as const) {
+        for (const codes of [codesFromText(vector.codes), bytesFromHex(vector.packed)]) {
+          const matrix = pack(format, vector, codes, activation);
+          const bytes = packed(matrix);
+          const stored = bytesFromHex((activation === "int8" && vector.words) || vector.tiles);
+          const from = `${label} ${activation} from ${codes.constructor.name}`;
+          equalBits(bytes.slice(0, stored.length), stored, `${from}: weights`);
+          equalBits(bytes.slice(stored.length), bytesFromHex(vector.tileScales), `${from}: scales`);
+          is(bytes.length, matrix.byteLength);
+          matrix.dispose();
+        }
       }
     });
 
@@ -46,7 +49,7 @@ for (const format of formats) {
 
   t("packed() is a copy", () => {
     const vector = readVectors(format)[3] as Vector;
-    const matrix = pack(format, vector, codesFromText(vector.codes), "int8");
+    const matrix = pack(format, vector, codesFromText(vector.codes), "lut8");
     packed(matrix).fill(0xff);
     equalBits(packed(matrix).slice(0, vector.tiles.length / 2), bytesFromHex(vector.tiles), "tiles");
     matrix.dispose();

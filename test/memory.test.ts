@@ -305,7 +305,7 @@ async function checkAbove(bytes: number): Promise<void> {
     for (const activation of activations) {
       const lb = await fresh();
       if (!reserve(lb, bytes)) return;
-      const weights = randomWeights(format, 100, 100, rng, 24);
+      const weights = randomWeights(format, 100, 100, rng, 48);
       const matrix = packMatrix(lb, format, weights, activation);
       const x = rng.gaussians(20 * 100);
       const label = `${format} ${activation}`;
@@ -315,10 +315,10 @@ async function checkAbove(bytes: number): Promise<void> {
         expectation(weights, activation, one)(matrix.gemv(one), `${label} gemv`);
         expectation(weights, activation, one)(y.subarray(token * 100, (token + 1) * 100), `${label} gemm`);
       }
-      const dense = makeWeights({ ...weights, groupSize: 24 });
+      const dense = makeWeights({ ...weights, groupSize: 48 });
       const values = matrix.dequantize();
       for (let i = 0; i < values.length; i++) {
-        const scale = dense.scales[Math.floor(i / 100) * dense.groups + Math.floor((i % 100) / 24)] as number;
+        const scale = dense.scales[Math.floor(i / 100) * dense.groups + Math.floor((i % 100) / 48)] as number;
         const expected = Math.fround((dense.codes[i] as number) * scale);
         if (values[i] !== expected)
           throw new Error(`${label} dequantised [${i}]: expected ${expected}, got ${values[i]}`);

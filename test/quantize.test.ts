@@ -90,7 +90,7 @@ u("is absmean, of the matrix, of rows and of groups", () => {
         `${label} ${scale}`,
       );
     }
-    for (const groupSize of [8, 24, 64, 1000]) {
+    for (const groupSize of [16, 48, 64, 1000]) {
       check(
         (activation) => ternary.quantize(lb, w, { ...options, groupSize, activation }),
         quantizeTernary(w, rows, cols, "group", groupSize),
@@ -156,7 +156,7 @@ for (const format of formats) {
         const options = { rows: 10, cols: 10 };
         const message = new RegExp(`^${format}\\.quantize: w: expected finite.*got ${bad} at index ${index}$`);
         throwsWith(() => quantize(lb, w, options), RangeError, message);
-        throwsWith(() => quantize(lb, w, { ...options, groupSize: 8 }), RangeError, message);
+        throwsWith(() => quantize(lb, w, { ...options, groupSize: 16 }), RangeError, message);
         if (format === "ternary") {
           throwsWith(() => ternary.quantize(lb, w, { ...options, scale: 2 }), RangeError, message);
           throwsWith(() => ternary.quantize(lb, w, { ...options, scale: "row" }), RangeError, message);
@@ -222,12 +222,12 @@ for (const format of formats) {
   });
 
   v("dequantises to what a round trip gives again", () => {
-    const w = rng.gaussians(20 * 24);
-    const first = quantize(lb, w, { rows: 20, cols: 24, groupSize: 8 });
+    const w = rng.gaussians(20 * 48);
+    const first = quantize(lb, w, { rows: 20, cols: 48, groupSize: 16 });
     const values = first.dequantize();
     const codes = Int8Array.from(values, Math.sign);
-    const scales = quantizedScales(values, 20, 24, 8);
-    const common = { rows: 20, cols: 24, groupSize: 8, scales };
+    const scales = quantizedScales(values, 20, 48, 16);
+    const common = { rows: 20, cols: 48, groupSize: 16, scales };
     const second =
       format === "binary" ? binary.pack(lb, { ...common, signs: codes }) : ternary.pack(lb, { ...common, codes });
     equalValues(second.dequantize(), values, "again");

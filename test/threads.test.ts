@@ -129,7 +129,7 @@ for (let threads = 1; threads <= 8; threads++) {
         if (i % 2 === threads % 2) continue;
         const [rows, cols] = shapes[rng.int(0, 3) === 0 ? rng.int(1, 2) : 0] as (typeof shapes)[0];
         const { grouped } = testFormats[format];
-        const groupSize = grouped && rng.int(0, 1) === 0 ? groupSizeNear(format, 32) : undefined;
+        const groupSize = grouped && rng.int(0, 1) === 0 ? groupSizeNear(format, activation, 32) : undefined;
         const weights = testFormats[format].random(rows, cols, rng, groupSize);
         const make = (lb: Lowbit): Matrix => packMatrix(lb, format, weights as AnyWeights, activation);
         await sameBits(make, one, several, `${format} ${activation} ${rows}x${cols}`);

@@ -56,7 +56,7 @@ function oracle(
   x: Float32Array,
 ): Float32Array | undefined {
   const scaled = branches.colScale ? scaleColumns(x, branches.colScale) : x;
-  const tables = ["binary", "ternary", "bcq"].includes(format);
+  const tables = ["binary", "bcq"].includes(format);
   if (activation === "f32" && tables) return undefined;
   const compute = activation === "int8" ? gemvInt8 : activation === "lut8" ? gemvLut8 : gemvDigits;
   return addBranches(compute(weights, scaled), branches, x);
@@ -81,7 +81,7 @@ for (const { format, activation } of everyPair) {
       [67, 129],
       [33, 520],
     ] as const) {
-      const weights = randomWeights(rows, cols, rng, grouped ? groupSizeNear(format, 64) : undefined);
+      const weights = randomWeights(rows, cols, rng, grouped ? groupSizeNear(format, activation, 64) : undefined);
       const all = randomBranches(rows, cols, rng);
       for (const names of subsets) {
         const branches = Object.fromEntries(names.map((name) => [name, all[name]])) as Branches;

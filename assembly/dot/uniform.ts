@@ -1,5 +1,5 @@
 // gemv of uniform weights by integer dot products: codes are unpacked in registers, 4 rows x 4 columns a vector, and
-// meet 4 activations in every 32-bit lane. Layout, algebra and bounds: README.md in this folder.
+// meet 4 activations in every 32-bit lane. Codes of 2 bits: uniform2.ts. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
 import { groupStart, groupStride } from "../lib/layout";
 import { hidden, hiddenSplat8 } from "../lib/simd";
@@ -16,7 +16,7 @@ function panelUnit(): usize {
 // 32 bits of a vector in every lane. A broadcasting load would take two instructions at any offset but 0.
 // @ts-ignore: decorator
 @inline
-function splat(x: v128, lane: i32): v128 {
+export function splat(x: v128, lane: i32): v128 {
   if (lane == 0) return v128.shuffle<i32>(x, x, 0, 0, 0, 0);
   if (lane == 1) return v128.shuffle<i32>(x, x, 1, 1, 1, 1);
   if (lane == 2) return v128.shuffle<i32>(x, x, 2, 2, 2, 2);
@@ -94,34 +94,6 @@ function fieldMask(largest: i32, hide: i32): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? hiddenSplat8(largest, hide) : hidden(i16x8.splat(<i16>largest), hide);
 }
 
-// 2 bits: a word, one sum.
-// @ts-ignore: decorator
-@inline
-function word2(
-  sum: v128, v: v128, mask: v128, x0: v128, x1: v128, x2: v128, x3: v128, z0: v128, z1: v128, z2: v128, z3: v128,
-): v128 {
-  sum = field(sum, v, 0, mask, x0, z0, true, false, false);
-  sum = field(sum, v, 2, mask, x1, z1, true, false, false);
-  sum = field(sum, v, 4, mask, x2, z2, true, false, false);
-  return field(sum, v, 6, mask, x3, z3, true, true, false);
-}
-
-// 2 bits: fields 0 and 2 of a word; or, with mask 12, fields 1 and 3, which stay 2 bits higher: their sum is 4 times as
-// large, and that saves two of three shifts.
-// @ts-ignore: decorator
-@inline
-function twoFields(sum: v128, v: v128, mask: v128, x: v128, next: v128, exact32: bool, first: bool): v128 {
-  sum = stepOrFirst(sum, x, v128.and(v, mask), exact32, first);
-  return step(sum, next, moveBits(v, 4, 0, mask), exact32);
-}
-
-// acc + the two sums of twoFields.
-// @ts-ignore: decorator
-@inline
-function joinFields(acc: v128, low: v128, high: v128, ones: v128): v128 {
-  return flush(acc, i16x8.add(low, i16x8.shr_s(high, 2)), ones, false);
-}
-
 // 3 bits: a word and its third bits, 4 steps.
 // @ts-ignore: decorator
 @inline
@@ -168,128 +140,15 @@ function words56(
 // Σ x·(c - centre) = Σ x·c - centre · Σ x: the latter, with centre = 2^(bits - 1), of a group.
 // @ts-ignore: decorator
 @inline
-function centring(sum: usize, bits: i32): v128 {
+export function centring(sum: usize, bits: i32): v128 {
   return i32x4.sub(i32x4.splat(0), i32x4.shl(v128.load32_splat(sum), bits - 1));
 }
 
 // y[4] + scales · sums
 // @ts-ignore: decorator
 @inline
-function scaled(y: v128, sums: v128, scales: v128): v128 {
+export function scaled(y: v128, sums: v128, scales: v128): v128 {
   return f32x4.add(y, f32x4.mul(f32x4.convert_i32x4_s(sums), scales));
-}
-
-// y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
-// 2 bits. 16-bit lanes: 32 columns, of which fields 1 and 3 make 4·2·127·12 = 12192, and a quarter of that and as much
-// of fields 0 and 2 6096 <= 32767.
-// @ts-ignore: decorator
-@inline
-function strip2(
-  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
-): void {
-  const ones = hidden(i16x8.splat(1), n), mask = fieldMask(3, n), mask12 = hiddenSplat8(12, n);
-  const zero = i32x4.splat(0);
-  let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
-  for (let group = 0; group < n; group += groupByteCols) {
-    const units = min(groupByteCols, n - group), end = p + <usize>units * panelUnit();
-    let a0 = centring(sums, 2), a1 = a0, a2 = a0, a3 = a0;
-    if (isNarrow(exact32)) {
-      const blocksEnd = p + <usize>(units & ~3) * panelUnit();
-      while (p < blocksEnd) {
-        let x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
-        let c0 = v128.load(v);
-        let t0 = twoFields(a0, c0, mask, x0, x2, false, true), u0 = twoFields(a0, c0, mask12, x1, x3, false, true);
-        let c1 = v128.load(v, 16);
-        let t1 = twoFields(a1, c1, mask, x0, x2, false, true), u1 = twoFields(a1, c1, mask12, x1, x3, false, true);
-        let c2 = v128.load(v, 32);
-        let t2 = twoFields(a2, c2, mask, x0, x2, false, true), u2 = twoFields(a2, c2, mask12, x1, x3, false, true);
-        let c3 = v128.load(v, 48);
-        let t3 = twoFields(a3, c3, mask, x0, x2, false, true), u3 = twoFields(a3, c3, mask12, x1, x3, false, true);
-        x = v128.load(p, 16);
-        x0 = splat(x, 0);
-        x1 = splat(x, 1);
-        x2 = splat(x, 2);
-        x3 = splat(x, 3);
-        c0 = v128.load(v, 64);
-        t0 = twoFields(t0, c0, mask, x0, x2, false, false);
-        u0 = twoFields(u0, c0, mask12, x1, x3, false, false);
-        a0 = joinFields(a0, t0, u0, ones);
-        c1 = v128.load(v, 80);
-        t1 = twoFields(t1, c1, mask, x0, x2, false, false);
-        u1 = twoFields(u1, c1, mask12, x1, x3, false, false);
-        a1 = joinFields(a1, t1, u1, ones);
-        c2 = v128.load(v, 96);
-        t2 = twoFields(t2, c2, mask, x0, x2, false, false);
-        u2 = twoFields(u2, c2, mask12, x1, x3, false, false);
-        a2 = joinFields(a2, t2, u2, ones);
-        c3 = v128.load(v, 112);
-        t3 = twoFields(t3, c3, mask, x0, x2, false, false);
-        u3 = twoFields(u3, c3, mask12, x1, x3, false, false);
-        a3 = joinFields(a3, t3, u3, ones);
-        v += 128;
-        p += 4 * panelUnit();
-      }
-      if (p < end) {
-        const x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
-        const c0 = v128.load(v);
-        const t0 = twoFields(a0, c0, mask, x0, x2, false, true), u0 = twoFields(a0, c0, mask12, x1, x3, false, true);
-        a0 = joinFields(a0, t0, u0, ones);
-        const c1 = v128.load(v, 16);
-        const t1 = twoFields(a1, c1, mask, x0, x2, false, true), u1 = twoFields(a1, c1, mask12, x1, x3, false, true);
-        a1 = joinFields(a1, t1, u1, ones);
-        const c2 = v128.load(v, 32);
-        const t2 = twoFields(a2, c2, mask, x0, x2, false, true), u2 = twoFields(a2, c2, mask12, x1, x3, false, true);
-        a2 = joinFields(a2, t2, u2, ones);
-        const c3 = v128.load(v, 48);
-        const t3 = twoFields(a3, c3, mask, x0, x2, false, true), u3 = twoFields(a3, c3, mask12, x1, x3, false, true);
-        a3 = joinFields(a3, t3, u3, ones);
-        v += 64;
-        p += 2 * panelUnit();
-      }
-    } else if (exact32) {
-      let b0 = zero, b1 = zero, b2 = zero, b3 = zero;
-      do {
-        const x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
-        const c0 = v128.load(v), c1 = v128.load(v, 16), c2 = v128.load(v, 32), c3 = v128.load(v, 48);
-        a0 = twoFields(a0, c0, mask, x0, x2, true, false);
-        b0 = twoFields(b0, c0, mask12, x1, x3, true, false);
-        a1 = twoFields(a1, c1, mask, x0, x2, true, false);
-        b1 = twoFields(b1, c1, mask12, x1, x3, true, false);
-        a2 = twoFields(a2, c2, mask, x0, x2, true, false);
-        b2 = twoFields(b2, c2, mask12, x1, x3, true, false);
-        a3 = twoFields(a3, c3, mask, x0, x2, true, false);
-        b3 = twoFields(b3, c3, mask12, x1, x3, true, false);
-        v += 64;
-        p += 2 * panelUnit();
-      } while (p < end);
-      a0 = i32x4.add(a0, i32x4.shr_s(b0, 2));
-      a1 = i32x4.add(a1, i32x4.shr_s(b1, 2));
-      a2 = i32x4.add(a2, i32x4.shr_s(b2, 2));
-      a3 = i32x4.add(a3, i32x4.shr_s(b3, 2));
-    } else {
-      do {
-        const x = v128.load(p), z = second(x, p);
-        const x0 = even(x, z, 0), x1 = even(x, z, 1), x2 = even(x, z, 2), x3 = even(x, z, 3);
-        const z0 = odd(x, z, 0), z1 = odd(x, z, 1), z2 = odd(x, z, 2), z3 = odd(x, z, 3);
-        a0 = word2(a0, v128.load(v), mask, x0, x1, x2, x3, z0, z1, z2, z3);
-        a1 = word2(a1, v128.load(v, 16), mask, x0, x1, x2, x3, z0, z1, z2, z3);
-        a2 = word2(a2, v128.load(v, 32), mask, x0, x1, x2, x3, z0, z1, z2, z3);
-        a3 = word2(a3, v128.load(v, 48), mask, x0, x1, x2, x3, z0, z1, z2, z3);
-        v += 64;
-        p += 2 * panelUnit();
-      } while (p < end);
-    }
-    y0 = scaled(y0, a0, v128.load(s));
-    y1 = scaled(y1, a1, v128.load(s, 16));
-    y2 = scaled(y2, a2, v128.load(s, 32));
-    y3 = scaled(y3, a3, v128.load(s, 48));
-    s += groupBytes;
-    sums += 4;
-  }
-  v128.store(y, y0);
-  v128.store(y, y1, 16);
-  v128.store(y, y2, 32);
-  v128.store(y, y3, 48);
 }
 
 // y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
@@ -680,21 +539,6 @@ function strips8(
   }
 }
 
-export function gemv_uniform2_int8_16x8(
-  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
-  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
-): void {
-  const rowSize = <usize>byteCols * unitBytes(2) / 16;
-  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
-  for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
-    strip2(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
-    );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
-  }
-}
-
 export function gemv_uniform3_int8_16x8(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
   byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
@@ -776,21 +620,6 @@ export function gemv_uniform8_int8_32x8(
 }
 
 // The twins below are for the relaxed binary only: without a relaxed dot product they would be the ones above.
-export function gemv_uniform2_int8_16x8_i32(
-  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
-  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
-): void {
-  const rowSize = <usize>byteCols * unitBytes(2) / 16;
-  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
-  for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
-    strip2(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
-    );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
-  }
-}
-
 export function gemv_uniform3_int8_16x8_i32(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
   byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,

@@ -35,19 +35,17 @@ function storePairs(v: v128, out: usize, mask: v128): void {
 }
 
 /**
- * n units of bit planes, of a tile that is `height` rows high, to codes w + 1. Spreading a nibble puts its bit j in
- * bits 2j and 2j + 1 of a byte: as 2·bit for one plane, as bit, to be added to that of the other plane, for two.
+ * n units of a bit plane, of a tile that is `height` rows high, to codes w + 1. Spreading a nibble puts its bit j in
+ * bits 2j and 2j + 1 of a byte, as 2·bit.
  */
 // @ts-ignore: decorator
 @inline
-function unpackPlanes(w: usize, height: i32, n: i32, out: usize, planes: i32): void {
+function unpackPlane(w: usize, height: i32, n: i32, out: usize): void {
   const mask = hiddenSplat8(15, n);
   // Where rows 0, 1, … of 16 are in a vector of one plane.
   const order = hidden(i8x16(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15), n);
   const spread = hidden(
-    planes == 1
-      ? i8x16(0x00, 0x02, 0x08, 0x0a, 0x20, 0x22, 0x28, 0x2a, -0x80, -0x7e, -0x78, -0x76, -0x60, -0x5e, -0x58, -0x56)
-      : i8x16(0x00, 0x01, 0x04, 0x05, 0x10, 0x11, 0x14, 0x15, 0x40, 0x41, 0x44, 0x45, 0x50, 0x51, 0x54, 0x55),
+    i8x16(0x00, 0x02, 0x08, 0x0a, 0x20, 0x22, 0x28, 0x2a, -0x80, -0x7e, -0x78, -0x76, -0x60, -0x5e, -0x58, -0x56),
     n,
   );
   const fields = hidden(ASC_FEATURE_RELAXED_SIMD ? i16x8.splat(0x0303) : i16x8.splat(3), n);
@@ -56,20 +54,13 @@ function unpackPlanes(w: usize, height: i32, n: i32, out: usize, planes: i32): v
     let o = out;
     const end = out + (<usize>height << 2);
     while (o < end) {
-      let v = v128.load(w);
-      if (planes == 1) v = lookup(v, order);
+      const v = lookup(v128.load(w), order);
       const low = lookup(spread, v128.and(v, mask)), high = lookup(spread, highNibble(v, mask));
-      if (planes == 1) {
-        storePairs(i16x8.extend_low_i8x16_u(low), o, fields);
-        storePairs(i16x8.extend_high_i8x16_u(low), o + 32, fields);
-        storePairs(i16x8.extend_low_i8x16_u(high), o + nibbleBytes, fields);
-        storePairs(i16x8.extend_high_i8x16_u(high), o + nibbleBytes + 32, fields);
-        o += 64;
-      } else {
-        storePairs(i16x8.extadd_pairwise_i8x16_u(low), o, fields);
-        storePairs(i16x8.extadd_pairwise_i8x16_u(high), o + nibbleBytes, fields);
-        o += 32;
-      }
+      storePairs(i16x8.extend_low_i8x16_u(low), o, fields);
+      storePairs(i16x8.extend_high_i8x16_u(low), o + 32, fields);
+      storePairs(i16x8.extend_low_i8x16_u(high), o + nibbleBytes, fields);
+      storePairs(i16x8.extend_high_i8x16_u(high), o + nibbleBytes + 32, fields);
+      o += 64;
       w += 16;
     }
     out += nibbleBytes << 1;
@@ -165,8 +156,8 @@ function unpackWords(w: usize, stripBytes: usize, height: i32, n: i32, out: usiz
 }
 
 /**
- * n units from unit `begin` on of the tile from `row` on, to codes. kind: 1 binary planes, 2 ternary planes, 20 + bits
- * uniform weights, 60 E8P, 61 E81B. `extra` is for kinds that need more than the codes' place.
+ * n units from unit `begin` on of the tile from `row` on, to codes. kind: 1 a binary plane, 20 + bits uniform weights,
+ * 60 E8P, 61 E81B. `extra` is for kinds that need more than the codes' place.
  */
 export function unpack(
   w: usize, row: i32, height: i32, byteCols: i32, begin: i32, n: i32, out: usize, kind: i32, extra: usize,
@@ -186,9 +177,7 @@ export function unpack(
     }
   }
   if (kind < 20) {
-    const tile = w + <usize>kind * (<usize>row * <usize>byteCols + <usize>begin * <usize>height);
-    if (kind == 1) unpackPlanes(tile, height, n, out, 1);
-    else unpackPlanes(tile, height, n, out, 2);
+    unpackPlane(w + <usize>row * <usize>byteCols + <usize>begin * <usize>height, height, n, out);
     return;
   }
   const bits = kind - 20, stripBytes = <usize>byteCols * unitBytes(bits);

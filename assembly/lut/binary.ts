@@ -42,6 +42,13 @@ export function addRows16(acc: usize, all: v128, odd: v128, forEven: v128, forOd
   addWeighted(acc + 32, odd, forEven, forOdd);
 }
 
+// A byte column of 16 rows.
+// @ts-ignore: decorator
+@inline
+function sum16(v: v128, low: v128, high: v128, mask: v128): v128 {
+  return i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
+}
+
 // One block of n <= 32 byte columns: a sum of biased bytes is at most 255·32 = 8160. Sums start at -BIAS·n, so that they
 // come out without bias. `wide`: 64 rows, else 16. `add`: acc[rows] int32 += weight · sums; else acc[rows] int16 = sums.
 // @ts-ignore: decorator
@@ -53,24 +60,28 @@ function addBlock(
   let a0 = all, a1 = all, a2 = all, a3 = all, b0 = odd, b1 = odd, b2 = odd, b3 = odd;
   const end = t + (<usize>n << 5);
   do {
-    const low = v128.load(t), high = v128.load(t, 16);
-    let v = v128.load(w);
-    v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
-    a0 = i16x8.add(a0, v);
-    b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
+    let low = v128.load(t), high = v128.load(t, 16), v = sum16(v128.load(w), low, high, mask);
+    a0 = i16x8.add(a0, v), b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
     if (wide) {
-      v = v128.load(w, 16);
-      v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
-      a1 = i16x8.add(a1, v);
-      b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
-      v = v128.load(w, 32);
-      v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
-      a2 = i16x8.add(a2, v);
-      b2 = i16x8.add(b2, i16x8.shr_u(v, 8));
-      v = v128.load(w, 48);
-      v = i8x16.add(lookup(low, v128.and(v, mask)), lookup(high, highNibble(v, mask)));
-      a3 = i16x8.add(a3, v);
-      b3 = i16x8.add(b3, i16x8.shr_u(v, 8));
+      v = sum16(v128.load(w, 16), low, high, mask);
+      a1 = i16x8.add(a1, v), b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
+      v = sum16(v128.load(w, 32), low, high, mask);
+      a2 = i16x8.add(a2, v), b2 = i16x8.add(b2, i16x8.shr_u(v, 8));
+      v = sum16(v128.load(w, 48), low, high, mask);
+      a3 = i16x8.add(a3, v), b3 = i16x8.add(b3, i16x8.shr_u(v, 8));
+    }
+    t += 32;
+    w += stride;
+    if (t == end) break;
+    low = v128.load(t), high = v128.load(t, 16), v = sum16(v128.load(w), low, high, mask);
+    a0 = i16x8.add(a0, v), b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
+    if (wide) {
+      v = sum16(v128.load(w, 16), low, high, mask);
+      a1 = i16x8.add(a1, v), b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
+      v = sum16(v128.load(w, 32), low, high, mask);
+      a2 = i16x8.add(a2, v), b2 = i16x8.add(b2, i16x8.shr_u(v, 8));
+      v = sum16(v128.load(w, 48), low, high, mask);
+      a3 = i16x8.add(a3, v), b3 = i16x8.add(b3, i16x8.shr_u(v, 8));
     }
     t += 32;
     w += stride;
@@ -335,7 +346,7 @@ export function gemv_binary_f32_16x8(
     let tile = w + <usize>row * <usize>byteCols * <usize>planes, s = scales + groupStart(row, groups);
     memory.fill(out, 0, <usize>height << 2);
     for (let plane = 0; plane < planes; plane++) {
-      tileF32(tile, height, s, tables, out, byteCols, groupByteCols, 1);
+      tileF32(tile, height, s, tables, out, byteCols, groupByteCols);
       tile += <usize>height * <usize>byteCols;
       s += <usize>groups * (<usize>paddedRows << 2);
     }

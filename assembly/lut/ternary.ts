@@ -3,9 +3,9 @@
 // product; the caller halves `factor`. Layout, algebra and bounds: README.md in this folder.
 import { scaleRows } from "../lib/finish";
 import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
-import { hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
-import { INT8_BASE, lut8Block, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
-import { addExact, addWeighted, tileF32 } from "./tile";
+import { hiddenSplat8, highNibble, lookup } from "../lib/simd";
+import { lut8Block, LUT8_SEGMENT, prepareLut8 } from "./prepare";
+import { addExact, addWeighted } from "./tile";
 
 // sums[8] += the two planes of 8 rows. As a dot product with ones it is one instruction on x86 and three on ARM, as a
 // pairwise addition three on x86 (V8 reloads its constant) and one on ARM.
@@ -14,17 +14,6 @@ import { addExact, addWeighted, tileF32 } from "./tile";
 function addPlanes(sums: v128, v: v128, ones: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i16x8.add(sums, i16x8.relaxed_dot_i8x16_i7x16_s(v, ones));
   return i16x8.add(sums, i16x8.extadd_pairwise_i8x16_s(v));
-}
-
-// Byte columns whose sums of h fit 16 bits: |low + high| <= 112 a plane, two planes: 224·n <= 32767 gives 146. A multiple
-// of 3.
-const INT8_BLOCK: i32 = 144;
-
-// Byte columns whose sums of l fit a byte: 3·2·16 = 96 <= 127.
-const INT8_SMALL: usize = 3;
-
-export function prepare_ternary_int8(x: usize, tables: usize, byteCols: i32, r: f64): void {
-  prepareInt8(x, tables, byteCols, r, 0);
 }
 
 export function prepare_ternary_lut8(
@@ -139,84 +128,5 @@ export function gemv_ternary_lut8_64x8(
       }
     }
     scaleRows(out, height, scale);
-  }
-}
-
-// acc[16] += sums of 16 rows (two vectors of 8 rows x 2 planes) over n <= INT8_BLOCK byte columns, exact in int32.
-// @ts-ignore: decorator
-@inline
-function int8Block(w: usize, stride: usize, tables: usize, n: i32, acc: usize, mask: v128, ones: v128): void {
-  const zero = i16x8.splat(0), join = i32x4.splat((1 << 16) | INT8_BASE);
-  const end = tables + (<usize>n << 6);
-  let a0 = zero, a1 = zero, d0 = zero, d1 = zero;
-  do {
-    let c0 = zero, c1 = zero;
-    const smallEnd = min(tables + 64 * INT8_SMALL, end);
-    do {
-      const h0 = v128.load(tables), h1 = v128.load(tables, 16);
-      const l0 = v128.load(tables, 32), l1 = v128.load(tables, 48);
-      let v = v128.load(w), u = highNibble(v, mask);
-      v = v128.and(v, mask);
-      c0 = i8x16.add(i8x16.add(c0, lookup(l0, v)), lookup(l1, u));
-      a0 = addPlanes(a0, i8x16.add(lookup(h0, v), lookup(h1, u)), ones);
-      v = v128.load(w, 16);
-      u = highNibble(v, mask);
-      v = v128.and(v, mask);
-      c1 = i8x16.add(i8x16.add(c1, lookup(l0, v)), lookup(l1, u));
-      a1 = addPlanes(a1, i8x16.add(lookup(h0, v), lookup(h1, u)), ones);
-      tables += 64;
-      w += stride;
-    } while (tables < smallEnd);
-    d0 = addPlanes(d0, c0, ones);
-    d1 = addPlanes(d1, c1, ones);
-  } while (tables < end);
-  v128.store(acc, i32x4.add(v128.load(acc), i32x4.dot_i16x8_s(zipLow16(a0, d0), join)));
-  v128.store(acc, i32x4.add(v128.load(acc, 16), i32x4.dot_i16x8_s(zipHigh16(a0, d0), join)), 16);
-  v128.store(acc, i32x4.add(v128.load(acc, 32), i32x4.dot_i16x8_s(zipLow16(a1, d1), join)), 32);
-  v128.store(acc, i32x4.add(v128.load(acc, 48), i32x4.dot_i16x8_s(zipHigh16(a1, d1), join)), 48);
-}
-
-// Blocks outside, rows inside: a block of the tile and of the tables stays in the first-level cache for all rows.
-export function gemv_ternary_int8_16x8(
-  w: usize, scales: usize, tables: usize, _steps: usize, y: usize,
-  rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
-): void {
-  const mask = hiddenSplat8(15, byteCols), ones = hiddenSplat8(1, byteCols), rowBytes = <usize>paddedRows << 2;
-  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
-  for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
-    const height = tileHeight(row, paddedRows), stride = <usize>height << 1, bytes = <usize>height << 2;
-    const out = y + (<usize>row << 2), acc = out + rowBytes;
-    let p = w + <usize>row * <usize>byteCols * 2, t = tables, s = scales + groupStart(row, groups);
-    memory.fill(out, 0, bytes);
-    for (let group = 0; group < byteCols; group += groupByteCols) {
-      const groupEnd = min(group + groupByteCols, byteCols);
-      memory.fill(acc, 0, bytes);
-      for (let block = group; block < groupEnd; block += INT8_BLOCK) {
-        const n = min(INT8_BLOCK, groupEnd - block);
-        for (let i = 0; i < height; i += 16) {
-          int8Block(p + (<usize>i << 1), stride, t, n, acc + (<usize>i << 2), mask, ones);
-        }
-        p += <usize>n * stride;
-        t += <usize>n << 6;
-      }
-      // Both planes together are exactly twice the integer product: halve it before the first float operation.
-      for (let o: usize = 0; o < bytes; o += 16) addExact(i32x4.shr_s(v128.load(acc + o), 1), s + o, out + o);
-      s += bytes;
-    }
-    scaleRows(out, height, factor);
-  }
-}
-
-export function gemv_ternary_f32_8x8(
-  w: usize, scales: usize, tables: usize, _steps: usize, y: usize,
-  rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
-): void {
-  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
-  for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
-    const height = tileHeight(row, paddedRows), tile = w + <usize>row * <usize>byteCols * 2;
-    const o = <usize>row << 2;
-    memory.fill(y + o, 0, <usize>height << 2);
-    tileF32(tile, height, scales + groupStart(row, groups), tables, y + o, byteCols, groupByteCols, 2);
-    scaleRows(y + o, height, factor);
   }
 }

@@ -1,5 +1,5 @@
 // What the binary and the ternary lookup kernels share.
-import { accumulate, addPairs, hiddenSplat8, highNibble, lookup, zipHigh16, zipHigh8, zipLow16, zipLow8 } from "../lib/simd";
+import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipHigh8, zipLow16, zipLow8 } from "../lib/simd";
 
 // Byte columns summed in one float32 run before the sum is scaled and added to y: two levels keep the rounding error
 // of 100,000 columns below that of a few hundred additions.
@@ -24,11 +24,11 @@ export function addExact(sums: v128, scales: usize, y: usize): void {
 }
 
 // y += scales · float32 sums of one vector of 16 plane rows over n byte columns. An entry is looked up byte by byte in four
-// tables and zipped together. planes 1: 16 rows of y. planes 2: neighbouring bytes are the planes of a row, 8 rows of y.
+// tables and zipped together.
 // @ts-ignore: decorator
 @inline
 function blockF32(
-  w: usize, stride: usize, tables: usize, n: i32, scales: usize, y: usize, mask: v128, planes: i32,
+  w: usize, stride: usize, tables: usize, n: i32, scales: usize, y: usize, mask: v128,
 ): void {
   const zero = f32x4.splat(0), end = tables + (<usize>n << 7);
   let a0 = zero, a1 = zero, a2 = zero, a3 = zero;
@@ -59,18 +59,13 @@ function blockF32(
     tables += 128;
     w += stride;
   } while (tables < end);
-  if (planes == 1) {
-    // Lanes 0..3 of a0 are rows 0 8 4 12, of a1 1 9 5 13, and so on: a transpose.
-    const b0 = v128.shuffle<i32>(a0, a1, 0, 4, 1, 5), b1 = v128.shuffle<i32>(a2, a3, 0, 4, 1, 5);
-    const b2 = v128.shuffle<i32>(a0, a1, 2, 6, 3, 7), b3 = v128.shuffle<i32>(a2, a3, 2, 6, 3, 7);
-    accumulate(y, f32x4.mul(v128.shuffle<i64>(b0, b1, 0, 2), v128.load(scales)));
-    accumulate(y + 16, f32x4.mul(v128.shuffle<i64>(b2, b3, 0, 2), v128.load(scales, 16)));
-    accumulate(y + 32, f32x4.mul(v128.shuffle<i64>(b0, b1, 1, 3), v128.load(scales, 32)));
-    accumulate(y + 48, f32x4.mul(v128.shuffle<i64>(b2, b3, 1, 3), v128.load(scales, 48)));
-  } else {
-    accumulate(y, f32x4.mul(addPairs(a0, a1), v128.load(scales)));
-    accumulate(y + 16, f32x4.mul(addPairs(a2, a3), v128.load(scales, 16)));
-  }
+  // Lanes 0..3 of a0 are rows 0 8 4 12, of a1 1 9 5 13, and so on: a transpose.
+  const b0 = v128.shuffle<i32>(a0, a1, 0, 4, 1, 5), b1 = v128.shuffle<i32>(a2, a3, 0, 4, 1, 5);
+  const b2 = v128.shuffle<i32>(a0, a1, 2, 6, 3, 7), b3 = v128.shuffle<i32>(a2, a3, 2, 6, 3, 7);
+  accumulate(y, f32x4.mul(v128.shuffle<i64>(b0, b1, 0, 2), v128.load(scales)));
+  accumulate(y + 16, f32x4.mul(v128.shuffle<i64>(b2, b3, 0, 2), v128.load(scales, 16)));
+  accumulate(y + 32, f32x4.mul(v128.shuffle<i64>(b0, b1, 1, 3), v128.load(scales, 32)));
+  accumulate(y + 48, f32x4.mul(v128.shuffle<i64>(b2, b3, 1, 3), v128.load(scales, 48)));
 }
 
 /** y[height] += scales · float32 sums of a tile. Blocks outside, rows inside, as in the int8 kernels. */
@@ -78,16 +73,16 @@ function blockF32(
 @inline
 export function tileF32(
   w: usize, height: i32, scales: usize, tables: usize, y: usize,
-  byteCols: i32, groupByteCols: i32, planes: i32,
+  byteCols: i32, groupByteCols: i32,
 ): void {
-  const mask = hiddenSplat8(15, byteCols), stride = <usize>(height * planes), rows = 16 / planes;
+  const mask = hiddenSplat8(15, byteCols), stride = <usize>height;
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
     for (let block = group; block < groupEnd; block += F32_BLOCK) {
       const n = min(F32_BLOCK, groupEnd - block);
-      for (let i = 0; i < height; i += rows) {
+      for (let i = 0; i < height; i += 16) {
         const o = <usize>i << 2;
-        blockF32(w + <usize>(i * planes), stride, tables, n, scales + o, y + o, mask, planes);
+        blockF32(w + <usize>i, stride, tables, n, scales + o, y + o, mask);
       }
       w += <usize>n * stride;
       tables += <usize>n << 7;

@@ -23,7 +23,7 @@ import {
 import { type ComplexSpec, type MatrixSpec, PackedMatrix } from "../matrix.ts";
 import { weightBits } from "../quantize/bitplane.ts";
 import { type GroupShape, groupsOf } from "../quantize/weights.ts";
-import { ACTIVATIONS, type Activation, candidates, type FormatName, formats, kernels } from "../registry.ts";
+import { ACTIVATIONS, type Activation, candidates, type FormatName, formatOf, kernels } from "../registry.ts";
 
 /** Options that every format takes. */
 export interface CommonOptions {
@@ -57,7 +57,7 @@ export function checkShape(where: string, format: FormatName, options: CommonOpt
   checkChoice(`${where}: activation`, activation, possible);
   let groupSize = cols;
   if (options.groupSize !== undefined) {
-    const { chunk } = formats[format];
+    const { chunk } = formatOf(format, activation);
     groupSize = checkInteger(`${where}: groupSize`, options.groupSize, 1, MAX_COLS);
     if (groupSize < cols && groupSize % chunk !== 0) {
       const near = Math.max(chunk, Math.round(groupSize / chunk) * chunk);
@@ -149,7 +149,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
       .map((row) => row.name);
     checkChoice(`${where}: kernel`, kernel, names);
   }
-  const { chunk, bits, layout: kind, maxGroup } = formats[format];
+  const { chunk, bits, layout: kind, maxGroup } = formatOf(format, activation);
   const layout = makeLayout({
     rows,
     cols,

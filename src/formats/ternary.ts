@@ -1,12 +1,17 @@
 import { checkFloats, checkLength, rangeError, typeError } from "../check.ts";
 import type { Lowbit } from "../init.ts";
 import type { RowWriter } from "../layouts/planes.ts";
+import type { CodeWriter } from "../layouts/words.ts";
 import type { Matrix } from "../matrix.ts";
 import { groupsOf } from "../quantize/weights.ts";
 import { absoluteMeans, type CommonOptions, checkScales, checkShape, type Shape } from "./pack.ts";
 import { makePlanes } from "./planes.ts";
+import { makeWords } from "./words.ts";
 
-/** w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as two bit planes. */
+/**
+ * w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as codes of 2 bits, for activation "lut8" as two bit planes.
+ * groupSize is a multiple of 16, for "lut8" of 8.
+ */
 export interface TernaryPackOptions extends CommonOptions {
   /**
    * Int8Array [rows, cols] of -1, 0 and 1, or Uint8Array [rows, ceil(cols / 4)]: column 4b + j in bits 2j and 2j + 1 of
@@ -38,16 +43,33 @@ export function quantize(lb: Lowbit, w: Float32Array, options: TernaryQuantizeOp
   checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
   const scales = absmeanScales(where, w, shape, options);
   const groups = groupsOf(shape);
-  const writeRow: RowWriter = (row, out) => {
+  return make(where, lb, shape, scales, (row, out) => {
     const start = row * cols;
     for (let col = 0; col < cols; col++) {
       const scale = scales.length === 1 ? scales[0] : scales[row * groups + Math.floor(col / groupSize)];
       // round(v) half to even, clipped, is > 0 from above 1/2 on, and < 0 from below -1/2 on.
       const v = (w[start + col] as number) / (scale as number);
-      setCode(out, col, v > 0.5 ? 1 : v < -0.5 ? -1 : 0);
+      out[col] = v > 0.5 ? 3 : v < -0.5 ? 1 : 2;
+    }
+  });
+}
+
+// Codes w + 2, as uniform weights of 2 bits have them; as planes for lookup tables.
+function make(where: string, lb: Lowbit, shape: Shape, scales: Float32Array, writeRow: CodeWriter): Matrix {
+  const content = { label: "ternary", format: "ternary", shape, scales: [scales] } as const;
+  if (shape.activation !== "lut8") return makeWords(where, lb, { ...content, writeRow, level: (code) => code - 2 });
+  const codes = new Uint8Array(shape.cols);
+  const writePlanes: RowWriter = (row, out) => {
+    writeRow(row, codes);
+    // Plane 0 has the columns with w >= 0, plane 1 those with w > 0.
+    for (let col = 0; col < codes.length; col++) {
+      const code = codes[col] as number;
+      const at = (col >> 3) << 1;
+      out[at] = (out[at] as number) | ((code >> 1) << (col & 7));
+      out[at + 1] = (out[at + 1] as number) | ((code & (code >> 1)) << (col & 7));
     }
   };
-  return makePlanes(where, lb, { label: "ternary", format: "ternary", shape, scales: [scales], writeRow });
+  return makePlanes(where, lb, { ...content, writeRow: writePlanes });
 }
 
 function absmeanScales(where: string, w: Float32Array, shape: Shape, options: TernaryQuantizeOptions): Float32Array {
@@ -87,26 +109,17 @@ export function pack(lb: Lowbit, options: TernaryPackOptions): Matrix {
   const where = "ternary.pack";
   const shape = checkShape(where, "ternary", options);
   const writeRow = codeRows(`${where}: codes`, options.codes, shape.rows, shape.cols);
-  const scales = checkScales(`${where}: scales`, options.scales, shape);
-  return makePlanes(where, lb, { label: "ternary", format: "ternary", shape, scales: [scales], writeRow });
+  return make(where, lb, shape, checkScales(`${where}: scales`, options.scales, shape), writeRow);
 }
 
-// Plane 0 has the columns with w >= 0, plane 1 those with w > 0.
-function setCode(out: Uint8Array, col: number, code: number): void {
-  const at = (col >> 3) << 1;
-  const bit = 1 << (col & 7);
-  if (code >= 0) out[at] = (out[at] as number) | bit;
-  if (code > 0) out[at + 1] = (out[at + 1] as number) | bit;
-}
-
-function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, cols: number): RowWriter {
+function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, cols: number): CodeWriter {
   if (codes instanceof Int8Array) {
     checkLength(where, codes, rows * cols, `rows ${rows} x cols ${cols}`);
     return (row, out) => {
       for (let col = 0, at = row * cols; col < cols; col++, at++) {
         const code = codes[at] as number;
         if (code < -1 || code > 1) throw rangeError(where, "-1, 0 or 1", `${code} at index ${at}`);
-        setCode(out, col, code);
+        out[col] = code + 2;
       }
     };
   }
@@ -114,39 +127,17 @@ function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, co
     throw typeError(where, "an Int8Array of codes or a Uint8Array of 2-bit codes", codes);
   const rowBytes = Math.ceil(cols / 4);
   checkLength(where, codes, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes of 4 columns`);
-  planeBits ??= makePlaneBits();
-  const table = planeBits;
   const last = rowBytes - 1;
-  const lastMask = 0xff >> (2 * (4 * rowBytes - cols));
   return (row, out) => {
     const start = row * rowBytes;
-    let invalid = 0;
-    for (let b = 0; b < rowBytes; b += 2) {
-      const low = codes[start + b] as number;
-      const high = b < last ? (codes[start + b + 1] as number) : 0;
-      const l = table[b === last ? low & lastMask : low] as number;
-      const h = table[b + 1 === last ? high & lastMask : high] as number;
-      invalid |= l | h;
-      out[b] = (l & 15) | ((h & 15) << 4);
-      out[b + 1] = (l >> 4) | (h & 0xf0);
+    for (let b = 0, col = 0; b <= last; b++) {
+      const byte = codes[start + b] as number;
+      // Codes 3 of the row's columns, as bits; what is behind the last column is not looked at.
+      const mask = b < last ? 0x55 : 0x55 >> (2 * (4 * rowBytes - cols));
+      if ((byte & (byte >> 1) & mask) !== 0) refuse(where, codes.subarray(start, start + rowBytes), row, cols);
+      for (let j = 0; j < 8 && col < cols; j += 2) out[col++] = ((byte >> j) & 3) + 1;
     }
-    if (invalid >= INVALID) refuse(where, codes.subarray(start, start + rowBytes), row, cols);
   };
-}
-
-const INVALID = 256;
-let planeBits: Uint16Array | undefined;
-
-// For a byte of four codes: plane 0 in bits 0..3, plane 1 in bits 4..7, and INVALID if one of them is 3.
-function makePlaneBits(): Uint16Array {
-  return Uint16Array.from({ length: 256 }, (_, byte) => {
-    let bits = 0;
-    for (let j = 0; j < 4; j++) {
-      const code = (byte >> (2 * j)) & 3;
-      bits |= ((code >= 1 ? 1 : 0) << j) | ((code >= 2 ? 16 : 0) << j) | (code === 3 ? INVALID : 0);
-    }
-    return bits;
-  });
 }
 
 function refuse(where: string, line: Uint8Array, row: number, cols: number): never {

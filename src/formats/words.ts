@@ -2,7 +2,7 @@
 import { readGroupValues, tablesAt, UNIT_COLS } from "../layouts/layout.ts";
 import { type CodeWriter, readWords, type Words, writeWords } from "../layouts/words.ts";
 import type { Matrix } from "../matrix.ts";
-import { formats } from "../registry.ts";
+import { formatOf } from "../registry.ts";
 import { type Content, makeMatrix } from "./pack.ts";
 
 type WordContent = Pick<Content, "label" | "format" | "shape" | "scales" | "offsets" | "tables" | "columnOrder"> & {
@@ -14,7 +14,7 @@ type WordContent = Pick<Content, "label" | "format" | "shape" | "scales" | "offs
 /** w = scale · level(code) + offset. */
 export function makeWords(where: string, lb: unknown, content: WordContent): Matrix {
   const { format, shape, writeRow, level } = content;
-  const { bits, layout: kind } = formats[format];
+  const { bits, layout: kind } = formatOf(format, shape.activation);
   const words: Words = { bits, wordBytes: kind === "rowWords" ? 16 : 4 };
   return makeMatrix(where, lb, {
     ...content,

@@ -4,6 +4,7 @@
 import type { Lowbit, Matrix, Activation as Registered } from "../../src/index.ts";
 import { bcq, binary, codebook, e8p, ternary, uniform } from "../../src/index.ts";
 import {
+  formatOf,
   type IndexBits,
   type FormatName as RegisteredName,
   formats as registry,
@@ -295,7 +296,7 @@ export const testFormats: Readonly<Record<FormatName, TestFormat>> = {
 };
 
 /** Group sizes that a format takes, near the wanted ones. */
-export function groupSizeNear(format: FormatName, wanted: number): number {
-  const { chunk } = registry[format];
+export function groupSizeNear(format: FormatName, activation: Activation, wanted: number): number {
+  const { chunk } = formatOf(format, activation);
   return Math.max(chunk, Math.round(wanted / chunk) * chunk);
 }

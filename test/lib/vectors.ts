@@ -5,8 +5,9 @@ import { readFileSync } from "node:fs";
 import { packSigns } from "../reference/binary.ts";
 import { gemvInt8, gemvLut8 } from "../reference/gemv.ts";
 import { tileBytes, tileScales } from "../reference/layout.ts";
-import { packCodes } from "../reference/ternary.ts";
+import { packCodes, wordCodes } from "../reference/ternary.ts";
 import { makeWeights, type Weights } from "../reference/weights.ts";
+import { wordBytes } from "../reference/words.ts";
 import { type Random, random } from "./random.ts";
 
 /** Numbers are little-endian bytes in hexadecimal; codes are a string a row of "+", "-" and "0". */
@@ -20,8 +21,10 @@ export interface Vector {
   scales: string;
   /** Interchange bytes of the codes. */
   packed: string;
-  /** Bytes of the tile layout. */
+  /** Bytes of the tile layout: binary, and ternary for lut8. */
   tiles: string;
+  /** Ternary for int8: bytes of the word layout. */
+  words?: string;
   /** float32 [groups, padded rows] */
   tileScales: string;
   /** float32 [cols] */
@@ -78,8 +81,10 @@ const shapes: { rows: number; cols: number; groupSize: number }[] = [
 ];
 
 function makeVector(format: "binary" | "ternary", shape: (typeof shapes)[number], rng: Random): Vector {
-  const { rows, cols, groupSize } = shape;
+  const { rows, cols } = shape;
   const planes = format === "binary" ? 1 : 2;
+  // Words keep 16 columns together.
+  const groupSize = planes === 1 || shape.groupSize === cols ? shape.groupSize : Math.min(16, cols);
   const groups = Math.ceil(cols / groupSize);
   const weights = makeWeights({
     rows,
@@ -99,6 +104,7 @@ function makeVector(format: "binary" | "ternary", shape: (typeof shapes)[number]
     scales: toHex(weights.scales),
     packed: toHex(planes === 1 ? packSigns(weights.codes, rows, cols) : packCodes(weights.codes, rows, cols)),
     tiles: toHex(tileBytes(weights.codes, rows, cols, planes)),
+    ...(planes === 2 && { words: toHex(wordBytes(wordCodes(weights.codes), rows, cols, 2)) }),
     tileScales: toHex(tileScales(weights)),
     x: toHex(x),
     int8: toHex(gemvInt8(weights, x)),

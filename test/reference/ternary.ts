@@ -53,3 +53,8 @@ export function packCodes(codes: Int8Array, rows: number, cols: number): Uint8Ar
   }
   return bytes;
 }
+
+/** What the word layout holds: w + 2, a uniform code of 2 bits. */
+export function wordCodes(codes: Int8Array): Uint8Array {
+  return Uint8Array.from(codes, (code) => code + 2);
+}

@@ -1,0 +1,23 @@
+import { candidates, exportOf, type Kernel, kernels, type Variant } from "../../src/registry.ts";
+
+/** The matrix that kernels are counted on, and the tokens of gemm. */
+export const ROWS = 64;
+export const COLS = 4096;
+export const TOKENS = 32;
+
+/** What one mark of guest.ts belongs to; the first is mark 1. */
+export interface Marked {
+  readonly kernel: string;
+  readonly variant: Variant;
+  /** The label of the bench format. */
+  readonly weights: string;
+}
+
+/** The kernels of a binary that are counted: all but those for float32 that are three passes of what int8 has. */
+export function countedKernels(variant: Variant): Kernel[] {
+  return kernels.filter(
+    (row) =>
+      candidates(row.op, row.format, row.activation, variant).includes(row) &&
+      !(row.activation === "f32" && (row.op === "gemm" || exportOf(row).includes("_int8_"))),
+  );
+}
