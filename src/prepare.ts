@@ -57,6 +57,7 @@ function passesOf(format: Format, activation: Activation): 1 | 3 {
 
 function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Variant): number {
   if (operand === "lattice") return LATTICE_BYTES;
+  if (operand === "twice") return 4 * UNIT_COLS;
   return operand === "quads" && variant === "relaxed" ? UNIT_COLS : 2 * UNIT_COLS;
 }
 
@@ -154,6 +155,7 @@ export function prepare(
       exports.prepare_sums(from, steps + to, sums + to, byteCols, groupByteCols);
       if (operand === "lattice") exports.prepare_lattice(from, at + to, byteCols);
       else if (operand === "wide") exports.prepare_wide(from, at + to, byteCols);
+      else if (operand === "twice") exports.prepare_twice(from, at + to, byteCols);
       else exports.prepare_quads(from, at + to, byteCols);
     }
     return factorsOf(passes, largest);
