@@ -27,6 +27,7 @@ export { abs_sum, least, prepare_bitplane_bits } from "./popcount/prepare";
 export { transform_hadamard } from "./transform/hadamard";
 export { transform_product } from "./transform/product";
 export { transform_signs } from "./transform/signs";
+export * from "./trellis/gemv";
 export { gemv_e81b_int8_16x8 } from "./vq/e81b";
 export { gemv_e8p_int8_16x8 } from "./vq/e8p";
 export { prepare_lattice } from "./vq/prepare";

@@ -140,6 +140,7 @@ export interface PrepareExports {
   prepare_quads(q: number, panel: number, byteCols: number): void;
   prepare_fields(q: number, panel: number, byteCols: number): void;
   prepare_wide(q: number, panel: number, byteCols: number): void;
+  prepare_twice(q: number, panel: number, byteCols: number): void;
   prepare_lattice(q: number, tables: number, byteCols: number): void;
   prepare_bitplane_bits(
     x: number,

@@ -15,6 +15,8 @@ export * as lift from "./formats/lift.ts";
 export * as onebit from "./formats/onebit.ts";
 export * as ptqtp from "./formats/ptqtp.ts";
 export * as ternary from "./formats/ternary.ts";
+export * as trellis from "./formats/trellis.ts";
+export type { TrellisCodebook } from "./formats/trellis-tables.ts";
 export * as uniform from "./formats/uniform.ts";
 export { type InitOptions, init, initSync, type Lowbit, type ModuleSource } from "./init.ts";
 export type { Matrix } from "./matrix.ts";

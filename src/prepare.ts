@@ -58,6 +58,7 @@ function passesOf(operand: Format["operand"], activation: Activation): 1 | 3 {
 
 function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Variant): number {
   if (operand === "lattice") return LATTICE_BYTES;
+  if (operand === "twice") return 4 * UNIT_COLS;
   const inBytes = operand === "bytes" || ((operand === "quads" || operand === "fields") && variant === "relaxed");
   return inBytes ? UNIT_COLS : 2 * UNIT_COLS;
 }
@@ -161,6 +162,7 @@ export function prepare(
       else if (operand === "wide") exports.prepare_wide(from, at + to, byteCols);
       else if (operand === "fields") exports.prepare_fields(from, at + to, byteCols);
       else if (operand === "bytes") arena.bytes.copyWithin(at + to, from, from + qBytes);
+      else if (operand === "twice") exports.prepare_twice(from, at + to, byteCols);
       else exports.prepare_quads(from, at + to, byteCols);
     }
     return factorsOf(passes, largest);

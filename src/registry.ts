@@ -15,6 +15,10 @@ export const UNIFORM_BITS = [2, 3, 4, 5, 6, 8] as const;
 export type UniformBits = (typeof UNIFORM_BITS)[number];
 export type IndexBits = 2 | 3 | 4;
 
+/** Bits of a trellis code. */
+export const TRELLIS_BITS = [1, 2, 3, 4, 5, 6, 7, 8] as const;
+export type TrellisBits = (typeof TRELLIS_BITS)[number];
+
 /** What kernels tell apart. A public format may use several (codebook) and several may use one (ptqtp is bcq). */
 export type FormatName =
   | "binary"
@@ -27,11 +31,13 @@ export type FormatName =
   | `codebook${IndexBits}_i16`
   | `codebook${IndexBits}_rows`
   | "e8p"
-  | "e81b";
+  | "e81b"
+  | `trellis${TrellisBits}`
+  | `trellis${TrellisBits}_i16`;
 
 export interface Format {
-  /** How weights are stored: README.md in assembly/lut, assembly/dot, assembly/codebook, assembly/popcount, assembly/vq. */
-  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice";
+  /** How weights are stored: README.md in assembly/lut, assembly/dot, assembly/codebook, assembly/popcount, assembly/vq, assembly/trellis. */
+  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice" | "tiles";
   /** Stored bits of a weight; of one plane where the number of planes varies. */
   readonly bits: number;
   /** Columns that the layout keeps together: columns are padded to it, and groups are a multiple of it. */
@@ -40,9 +46,21 @@ export interface Format {
   readonly maxGroup?: number;
   /**
    * What meets the weights in gemv: lookup tables of x; those of Re x and Im x; int8 x, for codes of 2 bits, others, or as
-   * it is in both binaries; int16 x, as it is or for codes of a byte each; bit planes; tables of int8 x.
+   * it is in both binaries; int16 x, as it is, for codes of a byte each, or twice; bit planes; tables of int8 x.
    */
-  readonly operand: "tables" | "halves" | "fields" | "quads" | "bytes" | "wide" | "bytePairs" | "bits" | "lattice";
+  readonly operand:
+    | "tables"
+    | "halves"
+    | "fields"
+    | "quads"
+    | "bytes"
+    | "wide"
+    | "bytePairs"
+    | "twice"
+    | "bits"
+    | "lattice";
+  /** Groups only keep sums within 32 bits and share the scale of their row. */
+  readonly rowScales?: boolean;
   /** Working space of gemv a row, beyond what every kernel has. */
   readonly workBytes?: number;
   /** What assembly/dot/gemm.ts calls the unpacking of it. */
@@ -51,7 +69,7 @@ export interface Format {
 
 /** Whether codes are int16 when they meet activations. */
 export function isWide({ operand }: Format): boolean {
-  return operand === "wide" || operand === "bytePairs";
+  return operand === "wide" || operand === "bytePairs" || operand === "twice";
 }
 
 // |Σ q·(c - 2^(bits-1))| <= 127·128·65536 < 2^31, and |q| <= 127 over int16 entries: 127·32767·512 < 2^31.
@@ -61,6 +79,9 @@ const MAX_I16_GROUP = 512;
 const MAX_TERNARY_GROUP = 262144;
 // 8 bits by 8 bits: 255·255·32768 < 2^31.
 const MAX_BITS_GROUP = 32768;
+// Sums of bytes: 127·510·32768 < 2^31; of halves: 127·2·32752·256 < 2^31.
+const MAX_TRELLIS_GROUP = 32768;
+const MAX_HALVES_GROUP = 256;
 
 function uniformFormat(bits: UniformBits): Format {
   const chunk = { 2: 16, 3: 32, 4: 8, 5: 32, 6: 16, 8: 8 }[bits];
@@ -89,6 +110,17 @@ const ternaryPlanes: Format = { layout: "planes", bits: 2, chunk: 8, operand: "t
 const [codebook2, codebook2_i16, codebook2_rows] = codebookFormats(2);
 const [codebook3, codebook3_i16, codebook3_rows] = codebookFormats(3);
 const [codebook4, codebook4_i16, codebook4_rows] = codebookFormats(4);
+
+type TrellisFormats = { readonly [key in `trellis${TrellisBits}` | `trellis${TrellisBits}_i16`]: Format };
+
+function trellisFormats(): TrellisFormats {
+  const common = { layout: "tiles", chunk: 16, operand: "twice" } as const;
+  const all = TRELLIS_BITS.flatMap((bits): [string, Format][] => [
+    [`trellis${bits}`, { ...common, bits, maxGroup: MAX_TRELLIS_GROUP, unpack: 64 }],
+    [`trellis${bits}_i16`, { ...common, bits, maxGroup: MAX_HALVES_GROUP, rowScales: true, unpack: 65 }],
+  ]);
+  return Object.fromEntries(all) as unknown as TrellisFormats;
+}
 
 export const formats: Readonly<Record<FormatName, Format>> = {
   binary: { layout: "planes", bits: 1, chunk: 8, operand: "tables", unpack: 1 },
@@ -122,6 +154,7 @@ export const formats: Readonly<Record<FormatName, Format>> = {
     workBytes: 64,
     unpack: 61,
   },
+  ...trellisFormats(),
 };
 
 /** The format as it is stored for one contract: lookup tables of ternary weights want planes, dot products words. */
@@ -298,6 +331,29 @@ function latticeKernels(format: "e8p" | "e81b", bound: string): Kernel[] {
 const e8pBound = "bytes: |h low + h high + h| <= 126, |l - 2·l| <= 104; 16-bit: 20·(104 + 1016) = 22400 <= 32767";
 const e81bBound = "bytes: |h low + h high| <= 112, |l low + l high| <= 32; unsigned 16-bit: 64·255 = 16320 <= 65535";
 
+/** Products of decoded trellis codes: int8, and float32 as three passes of it. */
+function trellisKernels(bits: TrellisBits): Kernel[] {
+  return (["", "_i16"] as const).flatMap((kind) => {
+    const format = `trellis${bits}${kind}` as const;
+    const gemvs = (["int8", "f32"] as const).map(
+      (activation): Kernel => ({
+        name: `gemv_${format}_${activation}_16x16`,
+        export: `gemv_trellis${bits > 4 ? "_any" : ""}${kind}_int8_16x16`,
+        op: "gemv",
+        format,
+        activation,
+        needs: "simd128",
+        tile: [16, 16],
+        bound: kind === "" ? trellisBound : halvesBound,
+      }),
+    );
+    return [...gemvs, ...gemmKernels(format, "int8", 3), ...gemmKernels(format, "f32", 1)];
+  });
+}
+
+const trellisBound = "16-bit: 2 bytes <= 510; 32-bit lanes may wrap: |Σ (b - 510)·x| <= 127·510·32768 < 2^31";
+const halvesBound = "int16: 2·(2047·2^3) = 32752 <= 32767; 32-bit lanes: 127·2·32752·256 < 2^31";
+
 const INDEX_BITS: readonly IndexBits[] = [2, 3, 4];
 const bytesBound = "16-bit lanes: 4 steps of 2·127·32 = 32512 <= 32767, or 1 of 2·127·127 for larger entries";
 
@@ -339,6 +395,7 @@ export const kernels: readonly Kernel[] = [
   ...gemmKernels("e8p", "f32", 2),
   ...gemmKernels("e81b", "int8", 4),
   ...gemmKernels("e81b", "f32", 2),
+  ...TRELLIS_BITS.flatMap(trellisKernels),
 ];
 
 /** The rows that can do a job on a variant, the default first. */

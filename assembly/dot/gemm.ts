@@ -4,6 +4,7 @@ import { finishRows } from "../lib/finish";
 import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hidden } from "../lib/simd";
 import { addExact } from "../lut/tile";
+import { CENTRE } from "../trellis/decode";
 import { step, STEP_BYTES } from "./step";
 import { unitSteps, unpack, unpackWide } from "./unpack";
 
@@ -17,6 +18,7 @@ export const BLOCK_BYTES: usize = 16384;
 @inline
 export function centre(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return -load<i32>(table, 16);
+  if (kind >= 64) return kind == 64 ? CENTRE : 0;
   if (kind >= 60) return kind == 60 ? 11 : 4;
   return kind < 20 ? 1 : kind < 28 ? 1 << (kind - 21) : 0;
 }
@@ -214,11 +216,12 @@ function gemm(
   const pairBytes = <usize>byteCols * <usize>perUnit * 8, rowBytes = <usize>paddedRows << 2;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols, tokenBytes = <usize>groups << 2;
   const totals = scratch + BLOCK_BYTES, flushDepth = depth(kind, extra), middle = centre(kind, extra);
+  const rowScales = kind == 65; // groups that only keep sums within 32 bits share the scale of the row
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), bytes = <usize>height << 2;
     const out = y + (<usize>row << 2);
     for (let t = 0; t < n; t++) memory.fill(out + <usize>t * rowBytes, 0, bytes);
-    let s = scales + groupStart(row, groups), groupSums = sums;
+    let s = scales + groupStart(row, rowScales ? 1 : groups), groupSums = sums;
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const groupEnd = min(group + groupByteCols, byteCols);
       memory.fill(totals, 0, <usize>n << 8);
@@ -234,7 +237,7 @@ function gemm(
         const from = totals + (<usize>t << 8), to = out + <usize>t * rowBytes;
         for (let o: usize = 0; o < bytes; o += 16) addExact(i32x4.sub(v128.load(from + o), sum), s + o, to + o);
       }
-      s += bytes;
+      if (!rowScales) s += bytes;
       groupSums += 4;
     }
     for (let t = 0; t < n; t++) {

@@ -127,6 +127,17 @@ export function prepare_wide(q: usize, panel: usize, byteCols: i32): void {
   }
 }
 
+/** gemv of trellis codes, whose parts are pairs of int16 (trellis/README.md): each column twice. */
+export function prepare_twice(q: usize, panel: usize, byteCols: i32): void {
+  const end = q + (<usize>byteCols << 3);
+  for (; q < end; q += 8) {
+    const v = v128.load8x8_s(q);
+    v128.store(panel, v128.shuffle<i16>(v, v, 0, 0, 1, 1, 2, 2, 3, 3));
+    v128.store(panel, v128.shuffle<i16>(v, v, 4, 4, 5, 5, 6, 6, 7, 7), 16);
+    panel += 32;
+  }
+}
+
 /**
  * gemv of 8-bit codes, two of which make an int16 (words8 in uniform.ts): int16, for each 4 columns x0, x2, x1 - 256·x0,
  * x3 - 256·x2. With sums, as prepare_sums, but `sums` those of even columns; they are the ones to be centred.

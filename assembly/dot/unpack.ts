@@ -2,6 +2,8 @@
 // columns a step), an int16 without (2 columns a step: of each 4, columns 0 and 2 first, then 1 and 3). A step is
 // STEP_BYTES.
 import { unpackRows, unpackShared } from "../codebook/unpack";
+import { bitsOf } from "../trellis/decode";
+import { unpackTrellis } from "../trellis/unpack";
 import { unpackE81b, unpackE8p } from "../vq/unpack";
 import { hidden, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
 import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
@@ -193,11 +195,18 @@ export function unpack(
 
 /**
  * The same to int16 codes. kind: 28 8-bit uniform weights, less 128; 40 + bits entries of the table at `extra`, 50 +
- * bits of the tables of all rows there.
+ * bits of the tables of all rows there; 64 and 65 trellis codes, sums of bytes and of halves.
  */
 export function unpackWide(
   w: usize, row: i32, height: i32, byteCols: i32, begin: i32, n: i32, out: usize, kind: i32, extra: usize,
 ): void {
+  if (kind >= 64) {
+    const bits = <usize>bitsOf(extra), stripBytes = (<usize>byteCols * bits) << 4;
+    const at = w + <usize>(row >> 4) * stripBytes + <usize>begin * (bits << 4);
+    if (kind == 64) unpackTrellis(at, stripBytes, height, n, out, extra, false);
+    else unpackTrellis(at, stripBytes, height, n, out, extra, true);
+    return;
+  }
   if (kind > 40) {
     const bits = kind % 10, strip = w + <usize>(row >> 4) * <usize>byteCols * unitBytes(bits);
     const tables = extra + (<usize>row << 5);

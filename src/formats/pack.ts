@@ -161,6 +161,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
     sharedScales: content.sharedScales ?? false,
     ...(tables && { tableBytes: tables.length }),
     ...(maxGroup !== undefined && { maxGroup }),
+    rowScales: formats[format].rowScales ?? false,
   });
   const { arena } = engine;
   const address = arena.allocate(layout.bytes);

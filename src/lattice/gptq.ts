@@ -25,10 +25,13 @@ import { type Factor, factorHessian, factorWork } from "./factor.ts";
 export interface Quantizer {
   /** Columns that share a code: 1 for scalar formats, 8 for E8. */
   readonly blockSize: number;
+  /** Rows that share a code, of which `rows` is a multiple. Default 1; trellis codes have 16. */
+  readonly together?: number;
   /**
-   * Rounds columns col .. col + blockSize - 1 of a row. Each is asked for once; in which order depends on the options.
-   * @param values [blockSize]: the weights with what was fed back; valid during the call
-   * @param out [blockSize]: what the code stands for
+   * Rounds columns col .. col + blockSize - 1 of a row, or of the `together` rows from it on. Each is asked for once; in
+   * which order depends on the options.
+   * @param values [together, blockSize]: the weights with what was fed back; valid during the call
+   * @param out [together, blockSize]: what the code stands for
    */
   encode(row: number, col: number, values: Float64Array, out: Float64Array): void;
 }
@@ -114,6 +117,9 @@ export function* work(
     const near = below === 0 ? `${blockSize} works` : `${below} and ${below + blockSize} work`;
     throw rangeError(`${where}: cols`, `a multiple of ${blockSize} (block size)`, `${cols} (${near})`);
   }
+  const together = quantizer.together === undefined ? 1 : quantizer.together;
+  checkInteger(`${where}: together`, together, 1, MAX_ROWS);
+  if (rows % together !== 0) throw rangeError(`${where}: rows`, `a multiple of ${together} (rows of a code)`, rows);
   checkWeights(where, w, { rows, cols });
   checkHessian(`${where}: hessian`, hessian, cols);
   const blocks = blockOrder(hessian, cols, blockSize, order);
@@ -208,43 +214,54 @@ function* round(
   quantizer: Quantizer,
 ): Steps<GptqResult> {
   const weights = new Float32Array(w.length);
+  const together = quantizer.together ?? 1;
+  const tile = Math.ceil(TILE / together) * together;
+  const lines = Math.ceil(tile / TILE) * TILE;
   // w - ŵ of the rows of a tile, in the order of the factor.
-  const errors = Array.from({ length: TILE }, () => new Float64Array(n));
-  const [e0, e1, e2, e3] = errors as [Float64Array, Float64Array, Float64Array, Float64Array];
-  const fed = Array.from({ length: TILE }, () => new Float64Array(blockSize));
-  const out = new Float64Array(blockSize);
+  const errors = Array.from({ length: lines }, () => new Float64Array(n));
+  const fed = new Float64Array(lines * blockSize);
+  const out = new Float64Array(together * blockSize);
   let error = 0;
   let done = 0;
   let last = 0;
-  for (let row = 0; row < rows; row += TILE) {
-    const count = Math.min(TILE, rows - row);
+  for (let row = 0; row < rows; row += tile) {
+    const count = Math.min(tile, rows - row);
     for (let first = n - blockSize; first >= 0; first -= blockSize) {
       const end = first + blockSize;
       const col = columns[first] as number;
-      for (let c = 0; c < blockSize; c++) {
-        const line = l.subarray((first + c) * n, (first + c + 1) * n);
-        let s0 = 0;
-        let s1 = 0;
-        let s2 = 0;
-        let s3 = 0;
-        for (let j = end; j < n; j++) {
-          const factor = line[j] as number;
-          s0 += factor * (e0[j] as number);
-          s1 += factor * (e1[j] as number);
-          s2 += factor * (e2[j] as number);
-          s3 += factor * (e3[j] as number);
-        }
-        const sums = [s0, s1, s2, s3];
-        for (let r = 0; r < count; r++) {
-          (fed[r] as Float64Array)[c] = (w[(row + r) * n + col + c] as number) + (sums[r] as number);
+      for (let from = 0; from < count; from += TILE) {
+        const [e0, e1, e2, e3] = errors.slice(from, from + TILE) as [
+          Float64Array,
+          Float64Array,
+          Float64Array,
+          Float64Array,
+        ];
+        for (let c = 0; c < blockSize; c++) {
+          const line = l.subarray((first + c) * n, (first + c + 1) * n);
+          let s0 = 0;
+          let s1 = 0;
+          let s2 = 0;
+          let s3 = 0;
+          for (let j = end; j < n; j++) {
+            const factor = line[j] as number;
+            s0 += factor * (e0[j] as number);
+            s1 += factor * (e1[j] as number);
+            s2 += factor * (e2[j] as number);
+            s3 += factor * (e3[j] as number);
+          }
+          const sums = [s0, s1, s2, s3];
+          for (let r = 0; r < TILE && from + r < count; r++) {
+            fed[(from + r) * blockSize + c] = (w[(row + from + r) * n + col + c] as number) + (sums[r] as number);
+          }
         }
       }
       for (let r = 0; r < count; r++) {
-        const values = fed[r] as Float64Array;
-        quantizer.encode(row + r, col, values, out);
+        const values = fed.subarray(r * blockSize, (r + 1) * blockSize);
+        const its = (r % together) * blockSize;
+        if (its === 0) quantizer.encode(row + r, col, fed.subarray(r * blockSize, (r + together) * blockSize), out);
         for (let c = 0; c < blockSize; c++) {
           const at = (row + r) * n + col + c;
-          const value = out[c] as number;
+          const value = out[its + c] as number;
           weights[at] = value;
           (errors[r] as Float64Array)[first + c] = (w[at] as number) - value;
           values[c] = (values[c] as number) - value;

@@ -19,6 +19,8 @@ export interface Layout {
   readonly offsets: boolean;
   /** Scales are those of one tile: all rows share them. */
   readonly sharedScales: boolean;
+  /** Scales are one a row: groups only keep sums within 32 bits. */
+  readonly rowScales: boolean;
   readonly tableBytes: number;
   readonly bytes: number;
 }
@@ -34,6 +36,8 @@ export interface LayoutOptions {
   readonly offsets?: boolean;
   /** Not together with offsets. */
   readonly sharedScales?: boolean;
+  /** Not together with offsets or sharedScales. */
+  readonly rowScales?: boolean;
   readonly tableBytes?: number;
   /** Longest group whose sums fit int32; a longer one is stored as several with the same scale. */
   readonly maxGroup?: number;
@@ -41,7 +45,7 @@ export interface LayoutOptions {
 
 export function makeLayout(options: LayoutOptions): Layout {
   const { rows, cols, chunk, bitsPerWeight, planes = 1, offsets = false, tableBytes = 0, maxGroup } = options;
-  const { sharedScales = false } = options;
+  const { sharedScales = false, rowScales = false } = options;
   const chunkUnits = chunk / UNIT_COLS;
   const byteCols = Math.ceil(cols / chunk) * chunkUnits;
   const groupByteCols = Math.min(byteCols, chunkUnits * groupChunks(options.groupSize, cols, chunk, maxGroup));
@@ -49,8 +53,20 @@ export function makeLayout(options: LayoutOptions): Layout {
   const paddedRows = Math.ceil(rows / STRIP_ROWS) * STRIP_ROWS;
   const weightBytes = paddedRows * byteCols * bitsPerWeight;
   const scaleRows = sharedScales ? TILE_ROWS : paddedRows;
-  const bytes = weightBytes + scaleRows * groups * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
-  return { byteCols, groupByteCols, groups, paddedRows, weightBytes, planes, offsets, sharedScales, tableBytes, bytes };
+  const bytes = weightBytes + scaleRows * (rowScales ? 1 : groups) * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
+  return {
+    byteCols,
+    groupByteCols,
+    groups,
+    paddedRows,
+    weightBytes,
+    planes,
+    offsets,
+    sharedScales,
+    rowScales,
+    tableBytes,
+    bytes,
+  };
 }
 
 // Chunks of a stored group: those of a given one, or the most that divide them and stay within maxGroup columns.
@@ -68,15 +84,17 @@ function groupChunks(groupSize: number, cols: number, chunk: number, maxGroup = 
  * Where the scale or offset of a group of a row is among those of its plane: float32 [tile of 64 rows][groups][rows of the
  * tile], so that a kernel reads those of a tile in order.
  */
-export function groupPlace(row: number, group: number, { groups, paddedRows, sharedScales }: Layout): number {
+export function groupPlace(row: number, group: number, layout: Layout): number {
+  const { groups, paddedRows, sharedScales, rowScales } = layout;
+  if (rowScales) return row;
   if (sharedScales) return group * TILE_ROWS + (row % TILE_ROWS);
   const tile = row - (row % TILE_ROWS);
   return tile * groups + group * Math.min(TILE_ROWS, paddedRows - tile) + (row - tile);
 }
 
 /** Floats of the scales of a plane. */
-export function scaleFloats({ groups, paddedRows, sharedScales }: Layout): number {
-  return groups * (sharedScales ? TILE_ROWS : paddedRows);
+export function scaleFloats({ groups, paddedRows, sharedScales, rowScales }: Layout): number {
+  return (rowScales ? 1 : groups) * (sharedScales ? TILE_ROWS : paddedRows);
 }
 
 /** Offset of the scales of the first plane, in bytes; those of plane p follow at p · scaleFloats · 4. */
