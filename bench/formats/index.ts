@@ -7,6 +7,7 @@ import { latticeFormat } from "./e8p.ts";
 import type { BenchFormat } from "./format.ts";
 import { liftFormat } from "./lift.ts";
 import { bcqFormat, binaryFormat, ternaryFormat } from "./planes.ts";
+import { pvqFormat } from "./pvq.ts";
 import { uniformFormat } from "./uniform.ts";
 
 /** What is measured of each format of the registry. One that is new there does not compile without an entry here. */
@@ -40,6 +41,8 @@ const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
   complex: [complexFormat("matrix"), complexFormat("rows"), complexFormat("tiles"), fairy2iFormat(1), fairy2iFormat(2)],
   e8p: [latticeFormat("e8p")],
   e81b: [latticeFormat("e81b")],
+  pvq8: [pvqFormat(8, 14)],
+  pvq16: [pvqFormat(16, 12)],
   bitplane: [bitplaneFormat(1, 1), bitplaneFormat(2, 4)],
 };
 
