@@ -67,7 +67,7 @@ const DEFAULTS = { 2: { vectorSize: 16, pulses: 12 }, 4: { vectorSize: 8, pulses
  * ends: where a gain g multiplies y / ‖y‖, the scale is g / ‖y‖ and groupSize = vectorSize.
  *
  * A vector is stored as another 32-bit number than its index, one that is decoded without division; `unpack` gives indices
- * back. The tables for it (95 KB for 16 columns and 12 pulses) are in memory once for all matrices of an `init()` that
+ * back. The tables for it (95 KB for 16 columns and 12 pulses, at most 129 KB) are in memory once for all matrices of an `init()` that
  * need the same, and no part of `byteLength`.
  *
  * @throws TypeError, RangeError for a wrong argument, vectors that do not fit (what does is named), an index out of range
