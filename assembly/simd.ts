@@ -24,6 +24,7 @@ export { gemm_complex_int8_16x2 } from "./pair/gemm";
 export { finish_complex } from "./pair/sums";
 export { gemv_bitplane_bits_16x32 } from "./popcount/bitplane";
 export { abs_sum, least, prepare_bitplane_bits } from "./popcount/prepare";
+export { gemv_pvq16_int8_4x16, gemv_pvq8_int8_4x8 } from "./pvq/pvq";
 export { transform_hadamard } from "./transform/hadamard";
 export { transform_product } from "./transform/product";
 export { transform_signs } from "./transform/signs";

@@ -14,6 +14,7 @@ export * as fairy2i from "./formats/fairy2i.ts";
 export * as lift from "./formats/lift.ts";
 export * as onebit from "./formats/onebit.ts";
 export * as ptqtp from "./formats/ptqtp.ts";
+export * as pvq from "./formats/pvq.ts";
 export * as ternary from "./formats/ternary.ts";
 export * as trellis from "./formats/trellis.ts";
 export type { TrellisCodebook } from "./formats/trellis-tables.ts";

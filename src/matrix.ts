@@ -7,6 +7,7 @@ import type { Engine, Pass } from "./engine.ts";
 import type { Layout } from "./layouts/layout.ts";
 import { type Product, RealProduct, type TokenSource } from "./product.ts";
 import type { Activation, FormatName } from "./registry.ts";
+import type { SharedTable } from "./shared.ts";
 import { extendSide, type Side, type WeightReader } from "./side.ts";
 
 /** A packed weight matrix [rows, cols] in linear memory. */
@@ -16,7 +17,7 @@ export interface Matrix {
   readonly cols: number;
   /** Stored bits per weight, scales and padding included. */
   readonly bitsPerWeight: number;
-  /** Stored bytes, scales and padding included. There is no second copy. */
+  /** Stored bytes, scales and padding included. There is no second copy. Tables that matrices share do not count. */
   readonly byteLength: number;
   /** How activations are treated: see docs/numerics.md. */
   readonly activation: Activation;
@@ -85,6 +86,8 @@ export interface MatrixSpec {
   readonly types?: number | undefined;
   /** Of complex planes, whose layout has half of these rows and columns. */
   readonly complex?: ComplexSpec | undefined;
+  /** A table that kernels read, and that other matrices may, too. */
+  readonly shared?: SharedTable | undefined;
   /** A kernel of the registry, by name, in place of the one that would be chosen. */
   readonly kernel?: string | undefined;
   /**
@@ -143,6 +146,7 @@ export class PackedMatrix implements Matrix {
     const release = (): void => {
       arena.release(address);
       side?.release();
+      spec.shared?.release();
     };
     abandoned.register(this, release, this);
   }
@@ -258,6 +262,7 @@ export class PackedMatrix implements Matrix {
     abandoned.unregister(this);
     this.#engine.arena.release(this.#address);
     this.#side?.release();
+    this.#spec.shared?.release();
     this.#address = 0;
   }
 

@@ -170,8 +170,9 @@ export class RealProduct implements Product {
 
   // What a kernel gets besides its addresses: how many planes, or of which types, or where the table is.
   #extra(address: number): number {
-    const { layout, types } = this.#spec;
+    const { layout, types, shared } = this.#spec;
     if (types !== undefined) return types;
+    if (shared) return shared.address;
     return layout.tableBytes > 0 ? address + tablesAt(layout) : layout.planes;
   }
 

@@ -95,3 +95,16 @@ function turn(): Promise<void> {
     port2.postMessage(0);
   });
 }
+
+/** Steps whose fractions count from `begin` to `end`. */
+export function* part<T>(steps: Steps<T>, begin: number, end: number): Steps<T> {
+  try {
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+      yield begin + (end - begin) * step.value;
+    }
+  } finally {
+    steps.return(undefined as T);
+  }
+}

@@ -32,12 +32,13 @@ export type FormatName =
   | `codebook${IndexBits}_rows`
   | "e8p"
   | "e81b"
+  | `pvq${8 | 16}`
   | `trellis${TrellisBits}`
   | `trellis${TrellisBits}_i16`;
 
 export interface Format {
-  /** How weights are stored: README.md in assembly/lut, assembly/dot, assembly/codebook, assembly/popcount, assembly/vq, assembly/trellis. */
-  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice" | "tiles";
+  /** How weights are stored: README.md in the folders of assembly/. */
+  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice" | "vectors" | "tiles";
   /** Stored bits of a weight; of one plane where the number of planes varies. */
   readonly bits: number;
   /** Columns that the layout keeps together: columns are padded to it, and groups are a multiple of it. */
@@ -153,6 +154,16 @@ export const formats: Readonly<Record<FormatName, Format>> = {
     operand: "lattice",
     workBytes: 64,
     unpack: 61,
+  },
+  pvq8: { layout: "vectors", bits: 4, chunk: 8, maxGroup: MAX_DOT_GROUP, operand: "quads", workBytes: 16, unpack: 62 },
+  pvq16: {
+    layout: "vectors",
+    bits: 2,
+    chunk: 16,
+    maxGroup: MAX_DOT_GROUP,
+    operand: "quads",
+    workBytes: 16,
+    unpack: 62,
   },
   ...trellisFormats(),
 };
@@ -328,6 +339,20 @@ function latticeKernels(format: "e8p" | "e81b", bound: string): Kernel[] {
   }));
 }
 
+/** Lookups of the leaves of a vector: int8, and float32 as three passes of it. */
+function vectorKernels(size: 8 | 16): Kernel[] {
+  return (["int8", "f32"] as const).map((activation) => ({
+    name: `gemv_pvq${size}_${activation}_4x${size}`,
+    export: `gemv_pvq${size}_int8_4x${size}`,
+    op: "gemv",
+    format: `pvq${size}`,
+    activation,
+    needs: "simd128",
+    tile: [4, size],
+    bound: "16-bit lanes: codes <= 2·14: 4·2·127·28 = 28448 <= 32767",
+  }));
+}
+
 const e8pBound = "bytes: |h low + h high + h| <= 126, |l - 2·l| <= 104; 16-bit: 20·(104 + 1016) = 22400 <= 32767";
 const e81bBound = "bytes: |h low + h high| <= 112, |l low + l high| <= 32; unsigned 16-bit: 64·255 = 16320 <= 65535";
 
@@ -395,6 +420,12 @@ export const kernels: readonly Kernel[] = [
   ...gemmKernels("e8p", "f32", 2),
   ...gemmKernels("e81b", "int8", 4),
   ...gemmKernels("e81b", "f32", 2),
+  ...vectorKernels(8),
+  ...vectorKernels(16),
+  ...gemmKernels("pvq8", "int8", 3),
+  ...gemmKernels("pvq8", "f32", 2),
+  ...gemmKernels("pvq16", "int8", 3),
+  ...gemmKernels("pvq16", "f32", 2),
   ...TRELLIS_BITS.flatMap(trellisKernels),
 ];
 

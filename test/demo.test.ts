@@ -43,6 +43,7 @@ for (const [format, difference, bits, nmse] of [
   ["bcq3", 0.04, 3.75, 5e-3],
   ["mxfp4", 0.02, 5, 5e-3],
   ["e8p3", 0.015, 3.275, 5e-3],
+  ["pvq", 0.06, 2.204, 1e-2],
   ["fairy2i", 0.05, 2.065, 2e-2],
 ] as const) {
   t(`--verify: fp as ${format} keeps the loss of its reference`, () => {

@@ -280,7 +280,10 @@ for (const { format, activation } of everyPair) {
       for (const { lb } of instances) {
         withMatrix(lb, format, randomWeights(4, 8, rng), activation, (matrix) => {
           ok(matrix.kernel.startsWith(`gemv_${format}_${activation}_`), matrix.kernel);
-          ok(matrix.format.startsWith(format.split("_")[0] as string), matrix.format);
+          ok(
+            format.startsWith(matrix.format) || matrix.format.startsWith(format.split("_")[0] as string),
+            matrix.format,
+          );
           is(matrix.rows, 4);
           is(matrix.cols, 8);
         });

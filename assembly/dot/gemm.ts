@@ -4,6 +4,7 @@ import { finishRows } from "../lib/finish";
 import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hidden } from "../lib/simd";
 import { addExact } from "../lut/tile";
+import { pulsesOf } from "../pvq/decode";
 import { CENTRE } from "../trellis/decode";
 import { step, STEP_BYTES } from "./step";
 import { unitSteps, unpack, unpackWide } from "./unpack";
@@ -18,6 +19,7 @@ export const BLOCK_BYTES: usize = 16384;
 @inline
 export function centre(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return -load<i32>(table, 16);
+  if (kind == 62) return pulsesOf(table);
   if (kind >= 64) return kind == 64 ? CENTRE : 0;
   if (kind >= 60) return kind == 60 ? 11 : 4;
   return kind < 20 ? 1 : kind < 28 ? 1 << (kind - 21) : 0;
@@ -39,6 +41,7 @@ function tableDepth(table: usize): i32 {
 export function depth(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return tableDepth(table);
   if (kind == 60) return 4; // codes <= 22: 4·2·127·22 = 22352
+  if (kind == 62) return 4; // codes <= 28: 4·2·127·28 = 28448
   if (kind == 61) return 16; // codes <= 8: 16·2·127·8 = 32512
   if (kind < 20) return 64; // codes <= 2: 64·2·127·2 = 32512 <= 32767
   if (kind == 22) return 32; // codes <= 3: 32·2·127·3 = 24384

@@ -7,6 +7,7 @@ import { latticeFormat } from "./e8p.ts";
 import type { BenchFormat } from "./format.ts";
 import { liftFormat } from "./lift.ts";
 import { bcqFormat, binaryFormat, ternaryFormat } from "./planes.ts";
+import { pvqFormat } from "./pvq.ts";
 import { trellisFormats } from "./trellis.ts";
 import { uniformFormat } from "./uniform.ts";
 
@@ -42,6 +43,8 @@ const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
   e8p: [latticeFormat("e8p")],
   e81b: [latticeFormat("e81b")],
   ...trellisFormats,
+  pvq8: [pvqFormat(8, 14)],
+  pvq16: [pvqFormat(16, 12)],
   bitplane: [bitplaneFormat(1, 1), bitplaneFormat(2, 4)],
 };
 

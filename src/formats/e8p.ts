@@ -23,16 +23,13 @@ import { checkScaleTensor } from "../import/tensors.ts";
 import type { Lowbit } from "../init.ts";
 import { checkHessian, work as feedback } from "../lattice/gptq.ts";
 import type { Matrix } from "../matrix.ts";
-import { type ProgressOptions, runAsync, runNow, type Steps } from "../progress.ts";
+import { type ProgressOptions, part, runAsync, runNow, type Steps } from "../progress.ts";
 import { CODE_SCALE, type E8pFit, E8pQuantizer, e8pCodes, e8pScale, RESIDUAL_SCALE } from "../quantize/e8p.ts";
-import { rotateWeights } from "../quantize/rotate.ts";
 import { checkWeights } from "../quantize/weights.ts";
-import { type Inner, makeRotated } from "../rotated.ts";
-import { tryOrder } from "../transforms/hadamard.ts";
-import type { Step } from "../transforms/steps.ts";
-import { randomSigns } from "../transforms.ts";
+import type { Inner } from "../rotated.ts";
 import { D4_COLS, d4Entries, E8_COLS } from "./e8p-tables.ts";
 import { makeLattice } from "./lattice.ts";
+import { checkSize, layerSigns, makeLayer, rotateHessian, rotateLayer } from "./layer.ts";
 import { type CommonOptions, checkScales, checkShape, type Shape } from "./pack.ts";
 import * as uniform from "./uniform.ts";
 
@@ -120,8 +117,7 @@ function checkQuantize(where: string, lb: unknown, options: E8pQuantizeOptions):
   const bits = checkInteger(`${where}: bits`, options.bits === undefined ? 2 : options.bits, 2, 4) as 2 | 3 | 4;
   checkInteger(`${where}: seed`, seed, 0, 0xffffffff);
   if (scale !== undefined) checkPositive(`${where}: scale`, scale);
-  const su = randomSigns(shape.cols, seed);
-  const sv = randomSigns(shape.rows, (seed ^ 0x5bd1e995) >>> 0);
+  const { su, sv } = layerSigns(shape, seed);
   const { hessian } = options;
   if (hessian !== undefined) checkHessian(`${where}: hessian`, hessian, shape.cols);
   return { shape, bits, scale: scale ?? CODE_SCALE[bits], su, sv, hessian };
@@ -139,39 +135,19 @@ function checkLayer(where: string, options: LayerOptions, rowMultiple: number, c
   return shape;
 }
 
-/** A size that has a transform and is a multiple of what is stored together. */
-function checkSize(where: string, n: number, multiple: number): void {
-  const works = (size: number): boolean => size % multiple === 0 && tryOrder(size, "quip") !== undefined;
-  if (works(n)) return;
-  let below = n - 1;
-  while (below > 0 && !works(below)) below--;
-  let above = n + 1;
-  while (!works(above)) above++;
-  const near = below > 0 ? `the nearest that work are ${below} and ${above}` : `the least that works is ${above}`;
-  const what = multiple === 1 ? "a size with" : `a multiple of ${multiple} that has`;
-  throw rangeError(where, `${what} a Hadamard transform`, `${n} (${near})`);
-}
-
 function checkPositive(where: string, value: unknown): void {
   if (typeof value !== "number") throw typeError(where, "a number", value);
   if (!(Number.isFinite(value) && value > 0)) throw rangeError(where, "a positive number", value);
 }
-
-const transposedHadamard: Step = { kind: "hadamard", inverse: true };
-const hadamard: Step = { kind: "hadamard" };
 
 /** Part of the time that rotating takes. */
 const ROTATION = 0.3;
 
 function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): Steps<E8pFit> {
   const { shape, bits, scale: codeScale, su, sv, hessian } = checked;
-  const { rows, cols } = shape;
   const engine = engineOf(where, lb);
   const rotated = checkWeights(where, w, shape).slice();
-  const ofRows: Step[] = [{ kind: "scale", by: su }, transposedHadamard];
-  const ofColumns: Step[] = [{ kind: "scale", by: sv }, transposedHadamard];
-  yield* part(rotateWeights(where, engine, rotated, shape, ofColumns, ofRows), 0, ROTATION);
-  checkFinite(`${where}: w, rotated`, rotated);
+  yield* part(rotateLayer(where, engine, rotated, shape, su, sv), 0, ROTATION);
   const scale = e8pScale(rotated, codeScale);
   if (!Number.isFinite(scale)) throw rangeError(`${where}: w`, "weights whose scale is a float32", scale);
   const quantizer = new E8pQuantizer(shape, bits, scale);
@@ -179,30 +155,9 @@ function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): S
     yield* part(e8pCodes(rotated, shape, quantizer), ROTATION, 1);
     return quantizer.fit;
   }
-  // Inputs of the rotated weights are Hᵀ (SU ⊙ x).
-  const h = Float32Array.from(hessian);
-  checkFinite(`${where}: hessian`, h);
-  const square = { rows: cols, cols };
-  yield* part(rotateWeights(where, engine, h, square, ofRows, ofRows), ROTATION, 0.4);
-  for (let row = 0; row < cols; row++) {
-    // Rounding in float32 is not symmetric.
-    for (let col = 0; col < row; col++) h[row * cols + col] = h[col * cols + row] as number;
-  }
-  yield* part(feedback(where, rotated, h, quantizer, { rows, cols }), 0.4, 1);
+  const h = yield* part(rotateHessian(where, engine, hessian, shape.cols, su), ROTATION, 0.4);
+  yield* part(feedback(where, rotated, h, quantizer, shape), 0.4, 1);
   return quantizer.fit;
-}
-
-/** Steps whose fractions count from `begin` to `end`. */
-function* part<T>(steps: Steps<T>, begin: number, end: number): Steps<T> {
-  try {
-    for (;;) {
-      const step = steps.next();
-      if (step.done) return step.value;
-      yield begin + (end - begin) * step.value;
-    }
-  } finally {
-    steps.return(undefined as T);
-  }
 }
 
 function fromFit(where: string, lb: Lowbit, { shape, bits, su, sv }: Checked, fit: E8pFit): Matrix {
@@ -229,22 +184,6 @@ function latticeInners(where: string, lb: Lowbit, shape: Shape, bits: 2 | 3 | 4,
     throw error;
   }
   return inners;
-}
-
-interface Layer {
-  readonly label: string;
-  readonly inners: readonly Inner[];
-  readonly su: Float32Array;
-  readonly sv: Float32Array;
-  /** x is divided by it. */
-  readonly wh?: Float32Array;
-}
-
-function makeLayer(where: string, lb: unknown, { rows, cols }: Shape, { label, inners, su, sv, wh }: Layer): Matrix {
-  const by = wh ? su.map((s, i) => s / (wh[i] as number)) : su;
-  const pre: Step[] = [{ kind: "scale", by }, transposedHadamard];
-  const post: Step[] = [hadamard, { kind: "scale", by: sv }];
-  return makeRotated(where, lb, { label, rows, cols, pre, post, inners });
 }
 
 /**

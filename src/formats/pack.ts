@@ -24,6 +24,7 @@ import { type ComplexSpec, type MatrixSpec, PackedMatrix } from "../matrix.ts";
 import { weightBits } from "../quantize/bitplane.ts";
 import { type GroupShape, groupsOf } from "../quantize/weights.ts";
 import { ACTIVATIONS, type Activation, candidates, type FormatName, formatOf, kernels } from "../registry.ts";
+import { type SharedTable, shareTable } from "../shared.ts";
 
 /** Options that every format takes. */
 export interface CommonOptions {
@@ -126,6 +127,8 @@ export interface Content {
   readonly offsets?: Float32Array | undefined;
   /** Written behind everything else; its length is that of the format's table. */
   readonly tables?: Uint8Array | undefined;
+  /** A table that other matrices may read, too (src/shared.ts). */
+  readonly shared?: Uint8Array;
   readonly columnOrder?: Uint32Array | undefined;
   /** Bit planes: `MatrixSpec.types`. */
   readonly types?: number;
@@ -161,11 +164,13 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
     sharedScales: content.sharedScales ?? false,
     ...(tables && { tableBytes: tables.length }),
     ...(maxGroup !== undefined && { maxGroup }),
-    rowScales: formats[format].rowScales ?? false,
+    rowScales: formatOf(format, activation).rowScales ?? false,
   });
   const { arena } = engine;
   const address = arena.allocate(layout.bytes);
+  let shared: SharedTable | undefined;
   try {
+    if (content.shared) shared = shareTable(engine, content.shared);
     const bytes = arena.bytes.subarray(address, address + layout.bytes);
     content.write(bytes.subarray(0, layout.weightBytes), layout);
     const groupFloats = scaleFloats(layout);
@@ -188,12 +193,14 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
       columnOrder: content.columnOrder,
       types,
       complex,
+      shared,
       kernel,
       readRow: content.reader(layout),
     };
     return new PackedMatrix(engine, spec, address);
   } catch (error) {
     arena.release(address);
+    shared?.release();
     throw error;
   }
 }
