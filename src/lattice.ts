@@ -2,6 +2,9 @@
 export { type GptqOptions, type GptqResult, gptq, gptqAsync, hessianOf, type Quantizer } from "./lattice/gptq.ts";
 export { type BabaiLattice, babai, nearestD, nearestE8, nearestZ } from "./lattice/points.ts";
 export {
+  type GlvqQuantizer,
+  type GlvqQuantizerOptions,
+  glvqQuantizer,
   type LatticeQuantizer,
   type LatticeQuantizerOptions,
   latticeQuantizer,

@@ -27,11 +27,12 @@ export type FormatName =
   | `codebook${IndexBits}_i16`
   | `codebook${IndexBits}_rows`
   | "e8p"
-  | "e81b";
+  | "e81b"
+  | "glvq";
 
 export interface Format {
   /** How weights are stored: README.md in assembly/lut, assembly/dot, assembly/codebook, assembly/popcount, assembly/vq. */
-  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice";
+  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice" | "vectors";
   /** Stored bits of a weight; of one plane where the number of planes varies. */
   readonly bits: number;
   /** Columns that the layout keeps together: columns are padded to it, and groups are a multiple of it. */
@@ -117,6 +118,8 @@ export const formats: Readonly<Record<FormatName, Format>> = {
     workBytes: 64,
     unpack: 61,
   },
+  // Companded; without companding vectors are uniform codes behind a projection.
+  glvq: { layout: "vectors", bits: 2, chunk: 32, maxGroup: MAX_DOT_GROUP, operand: "quads", unpack: 63 },
 };
 
 export interface Kernel {
@@ -283,8 +286,16 @@ function latticeKernels(format: "e8p" | "e81b", bound: string): Kernel[] {
   }));
 }
 
+/** Companded vectors: int8, or float32 as three passes of it. */
+function vectorKernels(activation: "int8" | "f32"): Kernel[] {
+  const gemv = { op: "gemv", format: "glvq", activation, needs: "simd128", tile: [16, 4], bound: glvqBound } as const;
+  return [{ name: `gemv_glvq_${activation}_16x4`, export: "gemv_glvq_int8_16x4", ...gemv }];
+}
+
 const e8pBound = "bytes: |h low + h high + h| <= 126, |l - 2·l| <= 104; 16-bit: 20·(104 + 1016) = 22400 <= 32767";
 const e81bBound = "bytes: |h low + h high| <= 112, |l low + l high| <= 32; unsigned 16-bit: 64·255 = 16320 <= 65535";
+
+const glvqBound = "bytes saturate; 16-bit lanes: 2·127·63 = 16002 <= 32767; 32-bit: 2·63·127·65536 < 2^31";
 
 const INDEX_BITS: readonly IndexBits[] = [2, 3, 4];
 const bytesBound = "16-bit lanes: 4 steps of 2·127·32 = 32512 <= 32767, or 1 of 2·127·127 for larger entries";
@@ -332,6 +343,10 @@ export const kernels: readonly Kernel[] = [
   ...gemmKernels("e8p", "f32", 2),
   ...gemmKernels("e81b", "int8", 4),
   ...gemmKernels("e81b", "f32", 2),
+  ...vectorKernels("int8"),
+  ...vectorKernels("f32"),
+  ...gemmKernels("glvq", "int8", 4),
+  ...gemmKernels("glvq", "f32", 2),
 ];
 
 /** The rows that can do a job on a variant, the default first. */
