@@ -76,12 +76,8 @@ export class Companding {
     const d = this.#d;
     const table = makeTable(basis, this.mu[group] as number, d);
     const unit = ((this.gains[group] as number) * table.unit) / UNITS;
+    const { sums, levels } = table;
     const nibbles = new Uint8Array(d / 2);
-    const errorOf = (v: Float64Array, count: number): number => {
-      let error = 0;
-      for (let c = 0; c < count; c++) error += ((v[c] as number) - unit * decodeColumn(table, c, nibbles)) ** 2;
-      return error;
-    };
     const setNibbles = (codes: Uint8Array): void => {
       for (let p = 0; p < nibbles.length; p++) {
         nibbles[p] = (codes[2 * p] as number) | ((codes[2 * p + 1] as number) << 2);
@@ -91,9 +87,28 @@ export class Companding {
       setNibbles(codes);
       for (let c = 0; c < d; c++) out[c] = unit * decodeColumn(table, c, nibbles);
     };
+    // Sums of each column as they are before they saturate, which is where nearly all of them stay.
+    const y = new Int32Array(d);
+    // The error with nibble p in the place of what is in y.
+    const errorWith = (v: Float64Array, count: number, p: number, nibble: number): number => {
+      const old = nibbles[p] as number;
+      let error = 0;
+      for (let c = 0, at = p * 16; c < count; c++, at += d * 8) {
+        const sum = (y[c] as number) + (sums[at + nibble] as number) - (sums[at + old] as number);
+        const clamped = Math.max(-128, Math.min(127, sum));
+        const level = clamped < 0 ? -(levels[~clamped >> 2] as number) : (levels[clamped >> 2] as number);
+        error += ((v[c] as number) - unit * level) ** 2;
+      }
+      return error;
+    };
     const improve = (v: Float64Array, codes: Uint8Array, count: number): void => {
       setNibbles(codes);
-      let best = errorOf(v, count);
+      for (let c = 0, at = 0; c < d; c++) {
+        let sum = 0;
+        for (let p = 0; p < nibbles.length; p++, at += 16) sum += sums[at + (nibbles[p] as number)] as number;
+        y[c] = sum;
+      }
+      let best = errorWith(v, count, 0, nibbles[0] as number);
       for (let sweep = 0; sweep < SWEEPS; sweep++) {
         const before = best;
         for (let j = 0; j < d; j++) {
@@ -104,11 +119,15 @@ export class Companding {
           for (const by of [-1, 1]) {
             const code = ((old >> shift) & 3) + by;
             if (code < 0 || code > 3) continue;
-            nibbles[p] = (old & ~(3 << shift)) | (code << shift);
-            const error = errorOf(v, count);
+            const nibble = (old & ~(3 << shift)) | (code << shift);
+            const error = errorWith(v, count, p, nibble);
             if (!(error < best)) continue;
             best = error;
-            kept = nibbles[p] as number;
+            kept = nibble;
+          }
+          if (kept === old) continue;
+          for (let c = 0, at = p * 16; c < d; c++, at += d * 8) {
+            y[c] = (y[c] as number) + (sums[at + kept] as number) - (sums[at + old] as number);
           }
           nibbles[p] = kept;
         }

@@ -374,7 +374,7 @@ export class GroupFit {
         const z = this.#points.subarray(at, at + d);
         for (let k = 0; k < d; k++) weighted[k] = (this.#v[k] as number) * (this.#weights[k] as number);
         addOuter(products, weighted, z, weight);
-        for (const [k, gram] of grams.entries()) addOuter(gram, z, z, weight * (this.#weights[k] as number));
+        for (let k = 0; k < systems; k++) addLower(grams[k] as Float64Array, z, weight * (this.#weights[k] as number));
       }
     }
     const next = Float32Array.from(this.basis);
@@ -431,5 +431,14 @@ function addOuter(matrix: Float64Array, a: Float64Array, b: Float64Array, weight
   for (let i = 0, at = 0; i < d; i++) {
     const by = weight * (a[i] as number);
     for (let j = 0; j < d; j++, at++) matrix[at] = (matrix[at] as number) + by * (b[j] as number);
+  }
+}
+
+/** The lower triangle of matrix += weight · z zᵀ */
+function addLower(matrix: Float64Array, z: Float64Array, weight: number): void {
+  const d = z.length;
+  for (let i = 0; i < d; i++) {
+    const by = weight * (z[i] as number);
+    for (let j = 0, at = i * d; j <= i; j++, at++) matrix[at] = (matrix[at] as number) + by * (z[j] as number);
   }
 }
