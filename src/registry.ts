@@ -345,7 +345,7 @@ export const kernels: readonly Kernel[] = [
   ...gemmKernels("e81b", "f32", 2),
   ...vectorKernels("int8"),
   ...vectorKernels("f32"),
-  ...gemmKernels("glvq", "int8", 4),
+  ...gemmKernels("glvq", "int8", 2),
   ...gemmKernels("glvq", "f32", 2),
 ];
 

@@ -57,7 +57,7 @@ function sumOfFour(t: usize, k: i32, n0: v128, n1: v128, n2: v128, n3: v128): v1
   return i8x16.add_sat_s(i8x16.add_sat_s(sum, lookup(c, n2)), lookup(e, n3));
 }
 
-// Σ code·q of 16 rows over n vectors of 8 columns, added to acc[16].
+// Σ code·q of 16 rows over n vectors of 8 columns, added to acc[16], which stays in memory: registers are wanted elsewhere.
 // @ts-ignore: decorator
 @inline
 function addEights(w: usize, group: usize, x: usize, n: i32, acc: usize, hide: i32): void {
