@@ -308,6 +308,7 @@ t("packs what encode found as quantize does, asynchronously too, with progress",
       y,
       "the same",
     );
+    equalBits((await glvq.encodeAsync(lb, w, options)).codes, glvq.encode(lb, w, options).codes, "encodeAsync");
     equalBits(
       using(await glvq.quantizeAsync(lb, w, options), (matrix) => matrix.gemv(x)),
       y,

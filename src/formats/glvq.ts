@@ -98,9 +98,18 @@ export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: GlvqQu
 export function encode(lb: Lowbit, w: Float32Array, options: GlvqQuantizeOptions): GlvqCodes {
   const where = "glvq.encode";
   const job = quantizeJob(where, lb, options);
-  const { rows, cols, groupSize } = job.shape;
-  const { bits, dimension } = job;
-  return { ...{ rows, cols, groupSize, bits, dimension }, ...runNow(where, codesOf(job, w), options) };
+  return codesWith(job, runNow(where, codesOf(job, w), options));
+}
+
+/** As `encode`, with turns for the event loop. */
+export async function encodeAsync(lb: Lowbit, w: Float32Array, options: GlvqQuantizeOptions): Promise<GlvqCodes> {
+  const where = "glvq.encodeAsync";
+  const job = quantizeJob(where, lb, options);
+  return codesWith(job, await runAsync(where, codesOf(job, w), options));
+}
+
+function codesWith({ shape: { rows, cols, groupSize }, bits, dimension }: Job, fit: GlvqFit): GlvqCodes {
+  return { rows, cols, groupSize, bits, dimension, ...fit };
 }
 
 /**
