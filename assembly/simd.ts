@@ -31,4 +31,5 @@ export { transform_signs } from "./transform/signs";
 export * from "./trellis/gemv";
 export { gemv_e81b_int8_16x8 } from "./vq/e81b";
 export { gemv_e8p_int8_16x8 } from "./vq/e8p";
+export { gemv_glvq_int8_16x4 } from "./vq/glvq";
 export { prepare_lattice } from "./vq/prepare";

@@ -11,6 +11,7 @@ export * as codebook from "./formats/codebook.ts";
 export * as complex from "./formats/complex.ts";
 export * as e8p from "./formats/e8p.ts";
 export * as fairy2i from "./formats/fairy2i.ts";
+export * as glvq from "./formats/glvq.ts";
 export * as lift from "./formats/lift.ts";
 export * as onebit from "./formats/onebit.ts";
 export * as ptqtp from "./formats/ptqtp.ts";

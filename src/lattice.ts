@@ -3,6 +3,9 @@ export { type GptqOptions, type GptqResult, gptq, gptqAsync, hessianOf, type Qua
 export { type BabaiLattice, babai, nearestD, nearestE8, nearestZ } from "./lattice/points.ts";
 export { nearestPyramid, pyramidIndex, pyramidSize, pyramidVector } from "./lattice/pyramid.ts";
 export {
+  type GlvqQuantizer,
+  type GlvqQuantizerOptions,
+  glvqQuantizer,
   type LatticeQuantizer,
   type LatticeQuantizerOptions,
   latticeQuantizer,

@@ -32,6 +32,7 @@ export type FormatName =
   | `codebook${IndexBits}_rows`
   | "e8p"
   | "e81b"
+  | "glvq"
   | `pvq${8 | 16}`
   | `trellis${TrellisBits}`
   | `trellis${TrellisBits}_i16`;
@@ -155,6 +156,8 @@ export const formats: Readonly<Record<FormatName, Format>> = {
     workBytes: 64,
     unpack: 61,
   },
+  // Companded; without companding vectors are uniform codes behind a projection.
+  glvq: { layout: "vectors", bits: 2, chunk: 32, maxGroup: MAX_DOT_GROUP, operand: "quads", unpack: 63 },
   pvq8: { layout: "vectors", bits: 4, chunk: 8, maxGroup: MAX_DOT_GROUP, operand: "quads", workBytes: 16, unpack: 62 },
   pvq16: {
     layout: "vectors",
@@ -339,6 +342,12 @@ function latticeKernels(format: "e8p" | "e81b", bound: string): Kernel[] {
   }));
 }
 
+/** Companded vectors: int8, or float32 as three passes of it. */
+function glvqKernels(activation: "int8" | "f32"): Kernel[] {
+  const gemv = { op: "gemv", format: "glvq", activation, needs: "simd128", tile: [16, 4], bound: glvqBound } as const;
+  return [{ name: `gemv_glvq_${activation}_16x4`, export: "gemv_glvq_int8_16x4", ...gemv }];
+}
+
 /** Lookups of the leaves of a vector: int8, and float32 as three passes of it. */
 function vectorKernels(size: 8 | 16): Kernel[] {
   return (["int8", "f32"] as const).map((activation) => ({
@@ -356,6 +365,7 @@ function vectorKernels(size: 8 | 16): Kernel[] {
 const e8pBound = "bytes: |h low + h high + h| <= 126, |l - 2·l| <= 104; 16-bit: 20·(104 + 1016) = 22400 <= 32767";
 const e81bBound = "bytes: |h low + h high| <= 112, |l low + l high| <= 32; unsigned 16-bit: 64·255 = 16320 <= 65535";
 
+const glvqBound = "bytes saturate; 16-bit lanes: 2·127·63 = 16002 <= 32767; 32-bit: 2·63·127·65536 < 2^31";
 /** Products of decoded trellis codes: int8, and float32 as three passes of it. */
 function trellisKernels(bits: TrellisBits): Kernel[] {
   return (["", "_i16"] as const).flatMap((kind) => {
@@ -420,6 +430,10 @@ export const kernels: readonly Kernel[] = [
   ...gemmKernels("e8p", "f32", 2),
   ...gemmKernels("e81b", "int8", 4),
   ...gemmKernels("e81b", "f32", 2),
+  ...glvqKernels("int8"),
+  ...glvqKernels("f32"),
+  ...gemmKernels("glvq", "int8", 2),
+  ...gemmKernels("glvq", "f32", 2),
   ...vectorKernels(8),
   ...vectorKernels(16),
   ...gemmKernels("pvq8", "int8", 3),

@@ -116,6 +116,24 @@ points(
   },
 );
 
+points("Babai by half-integers: a point within their range is its own, others stay in it and go to its corners", () => {
+  const n = 8;
+  for (let i = 0; i < 200; i++) {
+    const basis = gaussians(n * n).map((g, at) => g / 4 + (at % (n + 1) === 0 ? 2 : 0));
+    const { halves, point } = babai(basis, n);
+    const most = 2 ** rng.int(0, 3) - 0.5;
+    const z = Float64Array.from({ length: n }, () => rng.int(0, 2 * most) - most);
+    equalBits(halves(point(z), most), z, "a lattice point is its own");
+    const far = halves(gaussians(n, 100), most);
+    ok(
+      far.every((value) => Math.abs(value) <= most && Math.abs(value % 1) === 0.5),
+      `${far} within ±${most}`,
+    );
+  }
+  const unit = Float64Array.of(1, 0, 0, 1);
+  equalBits(babai(unit, 2).halves([-9, 0.4], 1.5), Float64Array.of(-1.5, 0.5), "clamped, nearest");
+});
+
 /** G z = x by Cramer's elimination, for the comparison with rounding. */
 function solve(basis: Float64Array, x: Float64Array, n: number): Float64Array {
   const rows = Array.from({ length: n }, (_, i) => [...basis.subarray(i * n, (i + 1) * n), x[i] as number]);

@@ -20,6 +20,7 @@ export const BLOCK_BYTES: usize = 16384;
 export function centre(kind: i32, table: usize): i32 {
   if (kind > 30 && kind < 40) return -load<i32>(table, 16);
   if (kind == 62) return pulsesOf(table);
+  if (kind == 63) return 63; // of twice the code
   if (kind >= 64) return kind == 64 ? CENTRE : 0;
   if (kind >= 60) return kind == 60 ? 11 : 4;
   return kind < 20 ? 1 : kind < 28 ? 1 << (kind - 21) : 0;
@@ -47,7 +48,7 @@ export function depth(kind: i32, table: usize): i32 {
   if (kind == 22) return 32; // codes <= 3: 32·2·127·3 = 24384
   if (kind == 23) return 16; // codes <= 7: 16·2·127·7 = 28448
   if (kind == 24) return 8; // codes <= 15: 8·2·127·15 = 30480
-  return 2; // codes <= 63: 2·2·127·63 = 32004
+  return 2; // codes <= 63, also of kind 63: 2·2·127·63 = 32004
 }
 
 // sums[16] += four vectors of sums of 4 rows.
@@ -220,27 +221,31 @@ function gemm(
   const groups = (byteCols + groupByteCols - 1) / groupByteCols, tokenBytes = <usize>groups << 2;
   const totals = scratch + BLOCK_BYTES, flushDepth = depth(kind, extra), middle = centre(kind, extra);
   const rowScales = kind == 65; // groups that only keep sums within 32 bits share the scale of the row
+  // Companded vectors: weights are twice the code less an odd centre, and all rows share scales, stored for one tile.
+  const shared = kind == 63, double = shared ? 1 : 0;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), bytes = <usize>height << 2;
     const out = y + (<usize>row << 2);
     for (let t = 0; t < n; t++) memory.fill(out + <usize>t * rowBytes, 0, bytes);
-    let s = scales + groupStart(row, rowScales ? 1 : groups), groupSums = sums;
+    let s = shared ? scales : scales + groupStart(row, rowScales ? 1 : groups), groupSums = sums;
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const groupEnd = min(group + groupByteCols, byteCols);
       memory.fill(totals, 0, <usize>n << 8);
       for (let block = group; block < groupEnd; block += blockUnits) {
         const units = min(blockUnits, groupEnd - block), steps = units * perUnit;
         if (wide) unpackWide(w, row, height, byteCols, block, units, scratch, kind, extra);
-        else unpack(w, row, height, byteCols, block, units, scratch, kind, extra);
+        else unpack(w, row, height, byteCols, block, units, scratch, kind, extra, group / groupByteCols);
         const x = panel + <usize>(block * perUnit) * 8;
         multiplyPairs(scratch, bytes, x, pairBytes, n >> 1, steps, totals, 512, flushDepth, ones, narrow, wide);
       }
       for (let t = 0; t < n; t++) {
         const sum = i32x4.splat(middle * load<i32>(groupSums + <usize>t * tokenBytes));
         const from = totals + (<usize>t << 8), to = out + <usize>t * rowBytes;
-        for (let o: usize = 0; o < bytes; o += 16) addExact(i32x4.sub(v128.load(from + o), sum), s + o, to + o);
+        for (let o: usize = 0; o < bytes; o += 16) {
+          addExact(i32x4.sub(i32x4.shl(v128.load(from + o), double), sum), s + o, to + o);
+        }
       }
-      if (!rowScales) s += bytes;
+      if (!rowScales) s += shared ? 4 * TILE_ROWS : bytes;
       groupSums += 4;
     }
     for (let t = 0; t < n; t++) {

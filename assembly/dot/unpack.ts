@@ -5,6 +5,7 @@ import { unpackRows, unpackShared } from "../codebook/unpack";
 import { unpackPvq } from "../pvq/unpack";
 import { bitsOf } from "../trellis/decode";
 import { unpackTrellis } from "../trellis/unpack";
+import { unpackGlvq } from "../vq/glvq";
 import { unpackE81b, unpackE8p } from "../vq/unpack";
 import { hidden, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
 import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
@@ -160,12 +161,15 @@ function unpackWords(w: usize, stripBytes: usize, height: i32, n: i32, out: usiz
 
 /**
  * n units from unit `begin` on of the tile from `row` on, to codes. kind: 1 a binary plane, 20 + bits uniform weights,
- * 60 E8P, 61 E81B, 62 PVQ, 64 sums of bytes of trellis codes. `extra` is for kinds that need more than the codes' place.
+ * 60 E8P, 61 E81B, 62 PVQ, 63 companded vectors of group `group`, 64 sums of bytes of trellis codes. `extra` is for kinds
+ * that need more than the codes' place.
  */
 export function unpack(
   w: usize, row: i32, height: i32, byteCols: i32, begin: i32, n: i32, out: usize, kind: i32, extra: usize,
+  group: i32 = 0,
 ): void {
   if (kind == 62) return unpackPvq(w, row, height, byteCols, begin, n, out, extra);
+  if (kind == 63) return unpackGlvq(w, row, height, byteCols, begin, group, n, out, extra);
   if (kind >= 60) {
     const at = <usize>row * <usize>byteCols + <usize>begin * <usize>height;
     if (kind == 60) unpackE8p(w + 2 * at, height, n, out);

@@ -5,6 +5,7 @@ import { codebookFormat } from "./codebook.ts";
 import { complexFormat, fairy2iFormat } from "./complex.ts";
 import { latticeFormat } from "./e8p.ts";
 import type { BenchFormat } from "./format.ts";
+import { glvqFormat } from "./glvq.ts";
 import { liftFormat } from "./lift.ts";
 import { bcqFormat, binaryFormat, ternaryFormat } from "./planes.ts";
 import { pvqFormat } from "./pvq.ts";
@@ -17,11 +18,13 @@ const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
   binary: [binaryFormat, liftFormat("16to8"), liftFormat("24to10"), liftFormat("24to8")],
   ternary: [ternaryFormat],
   bcq: [bcqFormat(2), bcqFormat(3), bcqFormat(3, 128), bcqFormat(4, 128, "offset")],
-  uniform2: [uniformFormat(2), uniformFormat(2, 128)],
-  uniform3: [uniformFormat(3), uniformFormat(3, 128)],
+  // Lattice vectors without companding are uniform codes that meet projected activations.
+  uniform2: [uniformFormat(2), uniformFormat(2, 128), glvqFormat(2, 8, false), glvqFormat(2, 32, false)],
+  uniform3: [uniformFormat(3), uniformFormat(3, 128), glvqFormat(3, 8, false)],
   uniform4: [
     uniformFormat(4),
     uniformFormat(4, 128),
+    glvqFormat(4, 8, false),
     uniformFormat(4, 128, "zeros"),
     withBranch(uniformFormat(4, 128), "rank16"),
     withBranch(uniformFormat(4, 128), "sparse"),
@@ -42,6 +45,7 @@ const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
   complex: [complexFormat("matrix"), complexFormat("rows"), complexFormat("tiles"), fairy2iFormat(1), fairy2iFormat(2)],
   e8p: [latticeFormat("e8p")],
   e81b: [latticeFormat("e81b")],
+  glvq: [glvqFormat(2, 8, true), glvqFormat(2, 16, true), glvqFormat(2, 32, true)],
   ...trellisFormats,
   pvq8: [pvqFormat(8, 14)],
   pvq16: [pvqFormat(16, 12)],

@@ -12,10 +12,10 @@ Generates text with a small language model whose weights have 1 to 8 bits.
                    shard of several files (default ternary)
   --format F       fp only: what its bfloat16 weights are quantised to while they are loaded:
                    uniform2, uniform3, uniform4, uniform5, uniform6, uniform8, bcq1 to bcq8, codebook2, codebook3,
-                   codebook4, nf4, fp4, mxfp4, nvfp4, lift2, lift2.4, lift3, e8p, e8p3, e8p4, pvq, fairy2i, binary
-                   or ternary
+                   codebook4, nf4, fp4, mxfp4, nvfp4, lift2, lift2.4, lift3, e8p, e8p3, e8p4, glvq, pvq, fairy2i,
+                   binary or ternary
   --group N        columns that share a scale, a multiple of ${GROUP_STEP} (default 64, bcq 128; not for mxfp4, nvfp4,
-                   codebooks, lift, e8p, pvq and fairy2i, which have groups of their own or none)
+                   codebooks, lift, e8p, glvq, pvq and fairy2i, which have groups of their own or none)
   --search S       minmax or mse: how uniform formats find scales (default mse)
   --prompt TEXT    the text to continue (default "ROMEO:")
   --tokens N       how many bytes to generate (default 200)

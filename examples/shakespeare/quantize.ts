@@ -6,6 +6,7 @@ import {
   codebook,
   e8p,
   fairy2i,
+  glvq,
   type IndexBits,
   type Lowbit,
   lift,
@@ -50,6 +51,7 @@ export interface Format {
 const LIMITS = { 1: 1, 2: 0.08, 3: 0.03, 4: 0.02, 5: 0.01, 6: 0.01, 7: 0.01, 8: 0.005 } as const;
 const TERNARY_LIMIT = 0.5;
 const FAIRY2I_LIMIT = 0.05;
+const GLVQ_LIMIT = 0.07;
 const PVQ_LIMIT = 0.06;
 /** Of formats that rotate the weights, which brings their errors closer together; all with room, as above. */
 const ROTATED_LIMITS = { 2: 0.03, 2.4: 0.03, 3: 0.015, 4: 0.01 } as const;
@@ -131,6 +133,14 @@ function e8pFormat(bits: 2 | 3 | 4): Format {
   };
 }
 
+/** Lattice vectors with a basis for every 128 columns. A scale a row. */
+const glvqFormat: Format = {
+  maxLossDifference: GLVQ_LIMIT,
+  activations: ["int8", "f32"],
+  searches: false,
+  quantize: (lb, w, { rows, cols, activation }) => glvq.quantize(lb, w, { rows, cols, activation }),
+};
+
 /** Vectors of a pyramid for weights that are rotated on both sides, 2 bits. A scale a row. */
 const pvqFormat: Format = {
   maxLossDifference: PVQ_LIMIT,
@@ -158,6 +168,7 @@ export const FORMATS: ReadonlyMap<string, Format> = new Map([
   ["e8p", e8pFormat(2)],
   ["e8p3", e8pFormat(3)],
   ["e8p4", e8pFormat(4)],
+  ["glvq", glvqFormat],
   ["pvq", pvqFormat],
   ["fairy2i", fairy2iFormat],
   ["binary", signFormat(binary, LIMITS[1])],

@@ -78,12 +78,22 @@ export interface BabaiLattice {
    */
   coefficients(x: ArrayLike<number>, out?: Float64Array): Float64Array;
   /**
+   * The same for z of ±½, ±3/2, … ±most: each is clamped as it is found, and the planes after it make up for that.
+   * @param most a half-integer
+   */
+  halves(x: ArrayLike<number>, most: number, out?: Float64Array): Float64Array;
+  /**
    * G z.
    * @param z [n]
    * @param out [n], not z
    * @throws RangeError for another length
    */
   point(z: ArrayLike<number>, out?: Float64Array): Float64Array;
+}
+
+/** The nearest of ±½, ±3/2, … ±most; upwards on a tie. */
+export function nearestHalf(value: number, most: number): number {
+  return Math.max(-most, Math.min(most, Math.floor(value) + 0.5));
 }
 
 /** A diagonal entry of R below this part of its column's length counts as zero. */
@@ -105,21 +115,25 @@ export function babai(basis: Float32Array | Float64Array, n: number): BabaiLatti
   if (bad >= 0) throw rangeError("babai: basis", "finite numbers", `${basis[bad]} at index ${bad}`);
   const g = Float64Array.from(basis);
   const { r, q } = factor(g, n);
+  const y = new Float64Array(n);
+  const planes = (x: ArrayLike<number>, out: Float64Array, round: (value: number) => number): Float64Array => {
+    checkLength("coefficients: x", x, n, `n ${n}`);
+    for (let i = 0; i < n; i++) {
+      let sum = 0;
+      for (let j = 0; j < n; j++) sum += (q[i * n + j] as number) * (x[j] as number);
+      y[i] = sum;
+    }
+    for (let k = n - 1; k >= 0; k--) {
+      let rest = y[k] as number;
+      for (let j = k + 1; j < n; j++) rest -= (r[k * n + j] as number) * (out[j] as number);
+      out[k] = round(rest / (r[k * n + k] as number));
+    }
+    return out;
+  };
   return {
     n,
-    coefficients(x, out: Float64Array = new Float64Array(n)) {
-      checkLength("coefficients: x", x, n, `n ${n}`);
-      const y = new Float64Array(n);
-      for (let i = 0; i < n; i++) {
-        for (let j = 0; j < n; j++) y[i] = (y[i] as number) + (q[i * n + j] as number) * (x[j] as number);
-      }
-      for (let k = n - 1; k >= 0; k--) {
-        let rest = y[k] as number;
-        for (let j = k + 1; j < n; j++) rest -= (r[k * n + j] as number) * (out[j] as number);
-        out[k] = roundHalfEven(rest / (r[k * n + k] as number));
-      }
-      return out;
-    },
+    coefficients: (x, out = new Float64Array(n)) => planes(x, out, roundHalfEven),
+    halves: (x, most, out = new Float64Array(n)) => planes(x, out, (value) => nearestHalf(value, most)),
     point(z, out: Float64Array = new Float64Array(n)) {
       checkLength("point: z", z, n, `n ${n}`);
       for (let i = 0; i < n; i++) {

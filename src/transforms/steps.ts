@@ -20,7 +20,8 @@ export type Step =
   | { readonly kind: "left"; readonly matrix: Float32Array; readonly out: number; readonly inner: number }
   /**
    * Each run of `inner` numbers → matrix · run, `out` numbers: the right factor of a Kronecker pair, X Rᵀ, or a projection.
-   * With `groups` there are as many matrices, [groups][out, inner], each for an equal share of the runs, in order.
+   * With `groups` there are as many matrices, [groups][out, inner], in order: each for an equal share of the runs, or for
+   * `runs` of them, the last for what is left.
    */
   | {
       readonly kind: "right";
@@ -28,6 +29,7 @@ export type Step =
       readonly out: number;
       readonly inner: number;
       readonly groups?: number;
+      readonly runs?: number;
     }
   /** Cut to `length`, or padded with zeros. */
   | { readonly kind: "resize"; readonly length: number };
@@ -49,6 +51,8 @@ interface Stage {
   readonly out: number;
   readonly inner: number;
   readonly groups: number;
+  /** right: runs that share a matrix. */
+  readonly runs: number;
   /** hadamard: blocks of k · size, size a power of two. */
   readonly k: number;
   readonly size: number;
@@ -150,7 +154,7 @@ export class Plan {
     let y = scratch + this.#bufferBytes;
     const table = scratch + 2 * this.#bufferBytes;
     for (const stage of this.#stages) {
-      const { kind, from, to, at, out, inner, groups, k, size } = stage;
+      const { kind, from, to, at, out, inner, groups, runs, k, size } = stage;
       const p = parameters + at;
       if (kind === "scale") {
         exports.prepare_scaled(x, p, x, Math.ceil(from / 8));
@@ -167,10 +171,11 @@ export class Plan {
       } else if (kind === "left") {
         exports.transform_product(p, x, y, out, inner, from / inner);
       } else {
-        const runs = from / inner / groups;
-        for (let g = 0; g < groups; g++) {
+        const all = from / inner;
+        for (let g = 0, run = 0; g < groups; g++, run += runs) {
           const matrix = p + g * inner * out * FLOAT;
-          exports.transform_product(x + g * runs * inner * FLOAT, matrix, y + g * runs * out * FLOAT, runs, inner, out);
+          const count = Math.min(runs, all - run);
+          exports.transform_product(x + run * inner * FLOAT, matrix, y + run * out * FLOAT, count, inner, out);
         }
       }
       [x, y] = [y, x];
@@ -201,7 +206,7 @@ function numbersOf(step: Step): Float32Array {
   return step.kind === "left" || step.kind === "right" ? step.matrix : NONE;
 }
 
-function stepOf({ kind, to, out, inner, groups, k, size, choice, inverse }: Stage, numbers: Float32Array): Step {
+function stepOf({ kind, to, out, inner, groups, runs, k, size, choice, inverse }: Stage, numbers: Float32Array): Step {
   switch (kind) {
     case "scale":
       return { kind, by: numbers };
@@ -214,7 +219,7 @@ function stepOf({ kind, to, out, inner, groups, k, size, choice, inverse }: Stag
     case "right": {
       const matrix = new Float32Array(numbers.length);
       transposeMatrices({ out: inner, inner: out, groups }, numbers, matrix);
-      return { kind, matrix, out, inner, groups };
+      return { kind, matrix, out, inner, groups, runs };
     }
   }
 }
@@ -231,6 +236,7 @@ function stageOf(where: string, step: Step, from: number, at: number): Stage {
     out: 1,
     inner: 1,
     groups: 1,
+    runs: 1,
     k: 1,
     size: 1,
     choice: undefined,
@@ -257,8 +263,15 @@ function stageOf(where: string, step: Step, from: number, at: number): Stage {
       checkInteger(`${where}: inner`, inner, 1, MAX_COLS);
       checkInteger(`${where}: groups`, groups, 1, MAX_COLS);
       checkNumbers(`${where}: matrix`, matrix, groups * out * inner, `out ${out} x inner ${inner}`);
-      checkMultiple(`${where}: n`, from, inner * groups, groups === 1 ? "inner" : "inner x groups");
-      return { ...stage, to: (from / inner) * out, out, inner, groups };
+      const given = step.kind === "right" ? step.runs : undefined;
+      const shares = given === undefined ? groups : 1;
+      checkMultiple(`${where}: n`, from, inner * shares, shares === 1 ? "inner" : "inner x groups");
+      const all = from / inner;
+      const runs = given === undefined ? all / groups : checkInteger(`${where}: runs`, given, 1, MAX_COLS);
+      if (Math.ceil(all / runs) !== groups) {
+        throw rangeError(`${where}: groups`, `${Math.ceil(all / runs)} (${all} runs by ${runs})`, String(groups));
+      }
+      return { ...stage, to: all * out, out, inner, groups, runs };
     }
   }
 }

@@ -21,8 +21,8 @@ import type { Random } from "./random.ts";
 
 export type AnyWeights = Weights<Codes>;
 
-/** Bit planes, whose operands have types of their own, and complex weights have test files of their own. */
-export type FormatName = Exclude<RegisteredName, "bitplane" | "complex">;
+/** Bit planes, whose operands have types of their own, complex weights and companded vectors have test files of their own. */
+export type FormatName = Exclude<RegisteredName, "bitplane" | "complex" | "glvq">;
 export type Activation = Exclude<Registered, "bits">;
 
 interface CommonPack {
