@@ -382,7 +382,7 @@ function trellisKernels(bits: TrellisBits): Kernel[] {
         bound: kind === "" ? trellisBound : halvesBound,
       }),
     );
-    return [...gemvs, ...gemmKernels(format, "int8", 3), ...gemmKernels(format, "f32", 1)];
+    return [...gemvs, ...gemmKernels(format, "int8", kind === "" ? 3 : 2), ...gemmKernels(format, "f32", 2)];
   });
 }
 
