@@ -4,6 +4,8 @@ import { checkInteger, rangeError, typeError } from "../check.ts";
 
 /** The largest dimension and number of pulses. */
 const MOST = 1024;
+/** Numbers of the largest table that is kept: larger ones would fill memory when many are asked for. */
+const KEPT = 4096;
 
 const tables = /* @__PURE__ */ new Map<number, Float64Array>();
 
@@ -23,7 +25,7 @@ export function counts(dimension: number, pulses: number): Float64Array {
       n[l * width + k] = sum <= Number.MAX_SAFE_INTEGER ? sum : Number.POSITIVE_INFINITY;
     }
   }
-  tables.set(key, n);
+  if (n.length <= KEPT) tables.set(key, n);
   return n;
 }
 

@@ -247,11 +247,6 @@ export class PvqCode {
     return combos && new PvqCode(size, pulses, combos);
   }
 
-  /** Records of the pieces. */
-  get records(): number {
-    return this.#records.length / (RECORD_BYTES / 4);
-  }
-
   /** The stored code of the vector y[at .. at + size). */
   encode(y: ArrayLike<number>, at: number): number {
     const lanes = this.size / LEAF;
