@@ -59,12 +59,11 @@ export function complaints(rows: readonly Row[], record: readonly Row[]): string
   });
 }
 
-/** The record with what was counted in the place of what is there; kernels that `exists` denies go. */
+/** The record, in its order, with what was counted; kernels that `exists` denies go. */
 export function merge(rows: readonly Row[], record: readonly Row[], exists: (row: Row) => boolean): Row[] {
-  const kept = record.filter((one) => exists(one) && !rows.some((row) => same(one, row)));
-  const updated = rows.map((row) => {
-    const before = record.find((one) => same(one, row));
-    return { ...row, counts: { ...before?.counts, ...row.counts } };
+  const kept = record.filter(exists).map((one) => {
+    const row = rows.find((other) => same(one, other));
+    return row ? { ...row, counts: { ...one.counts, ...row.counts } } : one;
   });
-  return [...updated, ...kept];
+  return [...kept, ...rows.filter((row) => !record.some((one) => same(one, row)))];
 }
