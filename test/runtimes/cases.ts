@@ -14,6 +14,8 @@ export interface Case {
 const EVEN = [72, 288] as const;
 /** The same, for quantisers that take long in an emulator. */
 const SMALL = [48, 144] as const;
+/** The least that has transforms of 128. */
+const TILES = [128, 128] as const;
 
 export const CASES: readonly Case[] = [
   { format: "binary" },
@@ -42,6 +44,12 @@ export const CASES: readonly Case[] = [
   { format: "lift", options: { bits: 2, beam: 4 }, shape: SMALL },
   { format: "e8p", options: { bits: 2 }, shape: SMALL },
   { format: "e8p", options: { bits: 3 }, shape: SMALL },
+  { format: "glvq", options: { bits: 3, groupSize: 32 }, shape: SMALL },
+  { format: "glvq", options: { mu: true }, shape: SMALL },
+  { format: "pvq", options: { groupSize: 64 } },
+  { format: "pvq", options: { bits: 4, rotate: true }, shape: SMALL },
+  { format: "trellis", options: { search: 16 }, shape: TILES },
+  { format: "trellis", options: { bits: 3, codebook: "mcg", search: 16 }, shape: TILES },
 ];
 
 /** How a case is called in the golden file. */
