@@ -40,6 +40,9 @@ export const CASES: readonly Case[] = [
   { format: "complex", options: { conjugate: "x", scale: "row", groupSize: 64 } },
   { format: "fairy2i", shape: EVEN },
   { format: "lift", options: { bits: 2, beam: 4 }, shape: SMALL },
+  { format: "glvq", options: { bits: 2 }, shape: SMALL },
+  { format: "pvq", options: { bits: 2 }, shape: SMALL },
+  { format: "trellis", options: { bits: 2, search: 8 }, shape: [128, 128] },
   { format: "e8p", options: { bits: 2 }, shape: SMALL },
   { format: "e8p", options: { bits: 3 }, shape: SMALL },
 ];
