@@ -56,10 +56,11 @@ const KB = 1000;
 
 /** What may not grow unnoticed: a change that needs more says so by changing these. */
 const LIMITS = {
-  tarball: 600 * KB,
+  tarball: 650 * KB,
   "simd.wasm, gzip": 50 * KB,
   "relaxed.wasm, gzip": 55 * KB,
-  "binary without its kernels, minified, gzip": 20 * KB,
+  // What threads need, which is loaded only for them, is in it.
+  "binary without its kernels, minified, gzip": 25 * KB,
 } as const;
 
 const sizes: Cell = {
