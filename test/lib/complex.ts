@@ -117,8 +117,14 @@ export function equalComplex(
 
 export type ComplexExpectation = (actual: ComplexArray, label: string) => void;
 
-/** The largest denormal-sized error that rounding the two parts of a result may cause. */
-const quantum = 2 ** -148;
+/**
+ * The largest denormal-sized error that rounding the two parts of a result may cause: half a step of 2^-149 each, as they
+ * are for x with the largest number brought to 1 … 2, and then as many times that as it is larger.
+ */
+function quantumOf({ re, im }: AnyComplex): number {
+  const largest = Math.max(absMax(re), absMax(im), 2);
+  return 2 ** (Math.floor(Math.log2(largest)) - 149);
+}
 
 type AnyComplex = Complex<Float32Array | Float64Array>;
 
@@ -142,6 +148,7 @@ function termPower(weights: ComplexWeights, x: AnyComplex): number {
 export function near(weights: ComplexWeights, x: AnyComplex, bound: number): ComplexExpectation {
   const expected = gemvComplexExact(weights, x);
   const terms = termPower(weights, x);
+  const quantum = quantumOf(x);
   return (actual, label) => {
     let [error, power] = [0, 0];
     for (const part of ["re", "im"] as const) {
