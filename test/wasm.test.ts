@@ -98,10 +98,10 @@ t("the simd128 binary uses no relaxed operation, the relaxed one uses the swizzl
   }
 });
 
-t("both binaries together stay under 70 KB gzipped", async () => {
+t("both binaries together stay under 76 KB gzipped", async () => {
   const { gzipSync } = await import("node:zlib");
   const size = (["simd", "relaxed"] as const).reduce((sum, v) => sum + gzipSync(bytesOf(v), { level: 9 }).length, 0);
-  assert.ok(size < 70_000, `expected less than 70000 bytes, got ${size}`);
+  assert.ok(size < 76_000, `expected less than 76000 bytes, got ${size}`);
 });
 
 t("the probe passes where relaxed SIMD is on, in the tier that runs first", () => {

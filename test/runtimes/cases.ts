@@ -44,15 +44,14 @@ export const CASES: readonly Case[] = [
   { format: "lift", options: { bits: 2, beam: 4 }, shape: SMALL },
   { format: "glvq", options: { bits: 2 }, shape: SMALL },
   { format: "pvq", options: { bits: 2 }, shape: SMALL },
-  { format: "trellis", options: { bits: 2, search: 8 }, shape: [128, 128] },
+  { format: "trellis", options: { bits: 2, search: 8 }, shape: TILES },
   { format: "e8p", options: { bits: 2 }, shape: SMALL },
   { format: "e8p", options: { bits: 3 }, shape: SMALL },
   { format: "glvq", options: { bits: 3, groupSize: 32 }, shape: SMALL },
-  { format: "glvq", options: { mu: true }, shape: SMALL },
+  { format: "glvq", options: { mu: 30 }, shape: SMALL },
   { format: "pvq", options: { groupSize: 64 } },
   { format: "pvq", options: { bits: 4, rotate: true }, shape: SMALL },
-  { format: "trellis", options: { search: 16 }, shape: TILES },
-  { format: "trellis", options: { bits: 3, codebook: "mcg", search: 16 }, shape: TILES },
+  { format: "trellis", options: { bits: 3, codebook: "mcg", search: 8 }, shape: TILES },
 ];
 
 /** How a case is called in the golden file. */
