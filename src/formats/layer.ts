@@ -29,8 +29,13 @@ export function layerSigns({ rows, cols }: MatrixShape, seed: number): { su: Flo
   return { su: randomSigns(cols, seed), sv: randomSigns(rows, (seed ^ 0x5bd1e995) >>> 0) };
 }
 
-const transposedHadamard: Step = { kind: "hadamard", inverse: true };
+const transposedHadamard = { kind: "hadamard", inverse: true } as const satisfies Step;
 const hadamard: Step = { kind: "hadamard" };
+
+/** @param block numbers that are transformed together: all by default */
+function rotation(by: Float32Array, block: number | undefined): Step[] {
+  return [{ kind: "scale", by }, block === undefined ? transposedHadamard : { ...transposedHadamard, block }];
+}
 
 /** w becomes Hᵀ (SV ⊙ w ⊙ SU) H. */
 export function* rotateLayer(
@@ -40,10 +45,9 @@ export function* rotateLayer(
   shape: MatrixShape,
   su: Float32Array,
   sv: Float32Array,
+  block?: number,
 ): Steps<void> {
-  const ofRows: Step[] = [{ kind: "scale", by: su }, transposedHadamard];
-  const ofColumns: Step[] = [{ kind: "scale", by: sv }, transposedHadamard];
-  yield* rotateWeights(where, engine, w, shape, ofColumns, ofRows);
+  yield* rotateWeights(where, engine, w, shape, rotation(sv, block), rotation(su, block));
   checkFinite(`${where}: w, rotated`, w);
 }
 
@@ -54,10 +58,11 @@ export function* rotateHessian(
   hessian: Float32Array | Float64Array,
   cols: number,
   su: Float32Array,
+  block?: number,
 ): Steps<Float32Array> {
   const h = Float32Array.from(hessian);
   checkFinite(`${where}: hessian`, h);
-  const steps: Step[] = [{ kind: "scale", by: su }, transposedHadamard];
+  const steps = rotation(su, block);
   yield* rotateWeights(where, engine, h, { rows: cols, cols }, steps, steps);
   for (let row = 0; row < cols; row++) {
     // Rounding in float32 is not symmetric.

@@ -1,4 +1,4 @@
-import { checkChoice, checkFinite, checkInteger, checkLength, checkOptions, rangeError, typeError } from "../check.ts";
+import { checkChoice, checkInteger, checkLength, checkOptions, rangeError, typeError } from "../check.ts";
 import { engineOf } from "../engine.ts";
 import { checkScaleTensor } from "../import/tensors.ts";
 import type { Lowbit } from "../init.ts";
@@ -6,14 +6,13 @@ import { checkHessian, work as feedback } from "../lattice/gptq.ts";
 import { readGroupValues } from "../layouts/layout.ts";
 import { readStates, TILE, writeTiles } from "../layouts/trellis.ts";
 import type { Matrix } from "../matrix.ts";
-import { type ProgressOptions, runAsync, runNow, type Steps } from "../progress.ts";
-import { rotateWeights } from "../quantize/rotate.ts";
+import { type ProgressOptions, part, runAsync, runNow, type Steps } from "../progress.ts";
 import { BeamSearch, FullSearch, makeTable, TrellisQuantizer, trellisTiles } from "../quantize/trellis.ts";
 import { checkWeights } from "../quantize/weights.ts";
 import type { FormatName, TrellisBits } from "../registry.ts";
 import { makeRotated } from "../rotated.ts";
 import type { Step } from "../transforms/steps.ts";
-import { randomSigns } from "../transforms.ts";
+import { layerSigns, rotateHessian, rotateLayer } from "./layer.ts";
 import { type CommonOptions, checkScales, checkShape, makeMatrix, type Shape } from "./pack.ts";
 import { CODEBOOKS, TRELLIS_CODEBOOKS, type TrellisCodebook, trellisIntegers } from "./trellis-tables.ts";
 
@@ -126,8 +125,7 @@ function checkQuantize(where: string, lb: unknown, options: TrellisQuantizeOptio
     checkInteger(`${where}: search`, search, 1, 4096);
   }
   if (hessian !== undefined) checkHessian(`${where}: hessian`, hessian, shape.cols);
-  const signs = { su: randomSigns(shape.cols, seed), sv: randomSigns(shape.rows, (seed ^ 0x5bd1e995) >>> 0) };
-  return { shape, bits, codebook, search, signs, hessian };
+  return { shape, bits, codebook, search, signs: layerSigns(shape, seed), hessian };
 }
 
 function formatOf(codebook: TrellisCodebook, bits: TrellisBits): FormatName {
@@ -178,23 +176,13 @@ function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): S
     for (let at = row * cols; at < (row + 1) * cols; at++)
       rotated[at] = size === 0 ? 0 : (rotated[at] as number) / size;
   }
-  const ofRows: Step[] = [{ kind: "scale", by: signs.su }, hadamard];
-  const ofColumns: Step[] = [{ kind: "scale", by: signs.sv }, hadamard];
-  yield* part(rotateWeights(where, engine, rotated, shape, ofColumns, ofRows), 0, ROTATION);
-  checkFinite(`${where}: w, rotated`, rotated);
+  yield* part(rotateLayer(where, engine, rotated, shape, signs.su, signs.sv, BLOCK), 0, ROTATION);
   const { table, scale } = makeTable(codebook, bits);
   const finder = search === "full" ? new FullSearch(table, bits) : new BeamSearch(table, bits, search);
   const quantizer = new TrellisQuantizer(shape, bits, table, scale, finder);
   const sv = signs.sv.map((sign, row) => sign * scale * (sizes[row] as number));
   if (hessian) {
-    // Inputs of the rotated weights are H (su ⊙ x).
-    const h = Float32Array.from(hessian);
-    checkFinite(`${where}: hessian`, h);
-    yield* part(rotateWeights(where, engine, h, { rows: cols, cols }, ofRows, ofRows), ROTATION, 2 * ROTATION);
-    for (let row = 0; row < cols; row++) {
-      // Rounding in float32 is not symmetric.
-      for (let col = 0; col < row; col++) h[row * cols + col] = h[col * cols + row] as number;
-    }
+    const h = yield* part(rotateHessian(where, engine, hessian, cols, signs.su, BLOCK), ROTATION, 2 * ROTATION);
     yield* part(feedback(where, rotated, h, quantizer, { rows, cols }), 2 * ROTATION, 1);
   } else {
     yield* part(trellisTiles(rotated, shape, quantizer), ROTATION, 1);
@@ -210,19 +198,6 @@ function rowSizes(w: Float32Array, rows: number): Float32Array {
     for (let at = row * cols; at < (row + 1) * cols; at++) power += (w[at] as number) ** 2;
     return Math.sqrt(power / cols);
   });
-}
-
-/** Steps whose fractions count from `begin` to `end`. */
-function* part<T>(steps: Steps<T>, begin: number, end: number): Steps<T> {
-  try {
-    for (;;) {
-      const step = steps.next();
-      if (step.done) return step.value;
-      yield begin + (end - begin) * step.value;
-    }
-  } finally {
-    steps.return(undefined as T);
-  }
 }
 
 function fromFit(where: string, lb: Lowbit, { shape, bits, codebook }: Checked, fit: Fit): Matrix {
