@@ -1,5 +1,6 @@
 // No kernel grows: executed instructions under qemu against bench/results/counts.json (npm run count). What is not
-// there (qemu, gcc, node for another architecture) is skipped with the reason; nothing is fetched.
+// there (qemu, gcc, node of the counted version) is skipped with the reason; nothing is fetched: that is for the cells of
+// test/runtimes/cells/counts.ts.
 
 import { countAll } from "../bench/count/all.ts";
 import { countedKernels } from "../bench/count/marks.ts";

@@ -1,9 +1,7 @@
 // Every target in turn, as npm run count and test/counts.test.ts want it.
-import { spawnSync } from "node:child_process";
-import { join } from "node:path";
 import { type Count, count } from "./count.ts";
 import type { Counted } from "./record.ts";
-import { Missing, plugin, root, TARGETS, type Target } from "./tools.ts";
+import { Missing, TARGETS, type Target } from "./tools.ts";
 
 export interface CountOptions {
   readonly filter?: string;
@@ -15,18 +13,9 @@ export interface CountOptions {
 export async function countAll({ filter = "", targets = TARGETS, download }: CountOptions) {
   const counted = new Map<Target["cpu"], readonly Count[]>();
   const skipped: string[] = [];
-  const built = spawnSync(
-    process.execPath,
-    [join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "bench/count"],
-    {
-      cwd: root,
-      encoding: "utf8",
-    },
-  );
-  if (built.status !== 0) throw new Error(`bench/count/guest.ts: ${built.stdout}`);
   for (const target of targets) {
     try {
-      counted.set(target.cpu, await count(target, plugin(), filter, download));
+      counted.set(target.cpu, await count(target, filter, download));
     } catch (error) {
       if (!(error instanceof Missing)) throw error;
       skipped.push(`${target.cpu}: ${error.message}`);

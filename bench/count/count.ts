@@ -1,11 +1,11 @@
 // One run of guest.ts under qemu: how many instructions each kernel executed, from the blocks that plugin.c counted and the
 // machine code that V8 prints.
 import { spawn } from "node:child_process";
-import { createReadStream, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { createReadStream, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { COLS, type Marked, ROWS, TOKENS } from "./marks.ts";
-import { emulator, type Target, work } from "./tools.ts";
+import { compileGuest, compilePlugin, emulator, type Target, work } from "./tools.ts";
 
 /** An instruction that was executed in a kernel. */
 export interface Instruction {
@@ -24,12 +24,15 @@ export interface Count extends Marked {
 const FLAGS = ["--no-liftoff", "--no-wasm-lazy-compilation", "--print-wasm-code"];
 
 /** @param names a regular expression over kernels */
-export async function count(target: Target, plugin: string, names: string, download: boolean): Promise<Count[]> {
+export async function count(target: Target, names: string, download: boolean): Promise<Count[]> {
+  mkdirSync(work, { recursive: true });
+  // All that a run makes is in its own folder: two may run at a time.
   const folder = mkdtempSync(join(work, "run-"));
   const at = (name: string): string => join(folder, name);
   try {
-    const [command, ...args] = emulator(target, `${plugin},out=${at("blocks")}`, download);
-    const guest = join(work, "js", "bench", "count", "guest.js");
+    const plugin = `${compilePlugin(folder)},out=${at("blocks")}`;
+    const [command, ...args] = emulator(target, plugin, download);
+    const guest = compileGuest(folder);
     const code = openSync(at("code"), "w");
     const child = spawn(command as string, [...args, ...FLAGS, guest, at("marks"), names], {
       stdio: ["ignore", code, "pipe"],

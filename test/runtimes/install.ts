@@ -9,6 +9,11 @@ export class Unavailable extends Error {}
 
 let mayInstall = true;
 
+/** Whether --no-install was not given. */
+export function installs(): boolean {
+  return mayInstall;
+}
+
 export function forbidInstalling(): void {
   mayInstall = false;
 }

@@ -11,6 +11,7 @@ import type { Cell, Context, Outcome, Passed } from "./cell.ts";
 import { browserCells } from "./cells/browsers.ts";
 import { bundlerCells } from "./cells/bundlers.ts";
 import { commandCells } from "./cells/commands.ts";
+import { countCells } from "./cells/counts.ts";
 import { exampleCells } from "./cells/examples.ts";
 import { packageCells } from "./cells/package.ts";
 import { forbidInstalling, Unavailable } from "./install.ts";
@@ -30,9 +31,8 @@ const { values } = parseArgs({
   },
 });
 const pattern = new RegExp(values.only, "i");
-const cells = [...commandCells, ...browserCells, ...bundlerCells, ...packageCells, ...exampleCells].filter(({ name }) =>
-  pattern.test(name),
-);
+const all = [...commandCells, ...browserCells, ...bundlerCells, ...packageCells, ...countCells, ...exampleCells];
+const cells = all.filter(({ name }) => pattern.test(name));
 if (cells.length === 0) throw new RangeError(`--only: no cell matches ${pattern}`);
 if (values["no-install"]) forbidInstalling();
 

@@ -114,14 +114,14 @@ const workerd: Cell = {
 };
 
 const ARM = "/usr/aarch64-linux-gnu";
-const armPackages = [
+export const armPackages = [
   "qemu-user",
   "libc6-arm64-cross",
   "libstdc++6-arm64-cross",
   "libgcc-s1-arm64-cross",
   "libatomic1-arm64-cross",
 ];
-const armFiles = [
+export const armFiles = [
   "qemu-aarch64",
   ...["libc.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libatomic.so.1"].map((f) => `${ARM}/lib/${f}`),
 ];
