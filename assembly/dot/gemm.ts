@@ -221,8 +221,7 @@ function gemm(
   const groups = (byteCols + groupByteCols - 1) / groupByteCols, tokenBytes = <usize>groups << 2;
   const totals = scratch + BLOCK_BYTES, flushDepth = depth(kind, extra), middle = centre(kind, extra);
   const rowScales = kind == 65; // groups that only keep sums within 32 bits share the scale of the row
-  // Companded vectors: weights are twice the code less an odd centre, and all rows share scales, stored for one tile.
-  const shared = kind == 63, double = shared ? 1 : 0;
+  const shared = kind == 63; // companded vectors: all rows share scales, stored for one tile
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), bytes = <usize>height << 2;
     const out = y + (<usize>row << 2);
@@ -241,8 +240,13 @@ function gemm(
       for (let t = 0; t < n; t++) {
         const sum = i32x4.splat(middle * load<i32>(groupSums + <usize>t * tokenBytes));
         const from = totals + (<usize>t << 8), to = out + <usize>t * rowBytes;
-        for (let o: usize = 0; o < bytes; o += 16) {
-          addExact(i32x4.sub(i32x4.shl(v128.load(from + o), double), sum), s + o, to + o);
+        if (shared) {
+          // Weights are twice the code less an odd centre.
+          for (let o: usize = 0; o < bytes; o += 16) {
+            addExact(i32x4.sub(i32x4.shl(v128.load(from + o), 1), sum), s + o, to + o);
+          }
+        } else {
+          for (let o: usize = 0; o < bytes; o += 16) addExact(i32x4.sub(v128.load(from + o), sum), s + o, to + o);
         }
       }
       if (!rowScales) s += shared ? 4 * TILE_ROWS : bytes;

@@ -58,8 +58,9 @@ function addBlock(
 ): void {
   const all = i16x8.splat(<i16>(-257 * BIAS * n)), odd = i16x8.splat(<i16>(-BIAS * n));
   let a0 = all, a1 = all, a2 = all, a3 = all, b0 = odd, b1 = odd, b2 = odd, b3 = odd;
-  const end = t + (<usize>n << 5);
-  do {
+  // Two byte columns a turn, then the last of an odd number.
+  const end = t + (<usize>(n & -2) << 5);
+  while (t < end) {
     let low = v128.load(t), high = v128.load(t, 16), v = sum16(v128.load(w), low, high, mask);
     a0 = i16x8.add(a0, v), b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
     if (wide) {
@@ -70,10 +71,22 @@ function addBlock(
       v = sum16(v128.load(w, 48), low, high, mask);
       a3 = i16x8.add(a3, v), b3 = i16x8.add(b3, i16x8.shr_u(v, 8));
     }
-    t += 32;
-    w += stride;
-    if (t == end) break;
-    low = v128.load(t), high = v128.load(t, 16), v = sum16(v128.load(w), low, high, mask);
+    const next = w + stride;
+    low = v128.load(t, 32), high = v128.load(t, 48), v = sum16(v128.load(next), low, high, mask);
+    a0 = i16x8.add(a0, v), b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
+    if (wide) {
+      v = sum16(v128.load(next, 16), low, high, mask);
+      a1 = i16x8.add(a1, v), b1 = i16x8.add(b1, i16x8.shr_u(v, 8));
+      v = sum16(v128.load(next, 32), low, high, mask);
+      a2 = i16x8.add(a2, v), b2 = i16x8.add(b2, i16x8.shr_u(v, 8));
+      v = sum16(v128.load(next, 48), low, high, mask);
+      a3 = i16x8.add(a3, v), b3 = i16x8.add(b3, i16x8.shr_u(v, 8));
+    }
+    t += 64;
+    w = next + stride;
+  }
+  if (n & 1) {
+    let low = v128.load(t), high = v128.load(t, 16), v = sum16(v128.load(w), low, high, mask);
     a0 = i16x8.add(a0, v), b0 = i16x8.add(b0, i16x8.shr_u(v, 8));
     if (wide) {
       v = sum16(v128.load(w, 16), low, high, mask);
@@ -83,9 +96,7 @@ function addBlock(
       v = sum16(v128.load(w, 48), low, high, mask);
       a3 = i16x8.add(a3, v), b3 = i16x8.add(b3, i16x8.shr_u(v, 8));
     }
-    t += 32;
-    w += stride;
-  } while (t < end);
+  }
   if (add) {
     const forEven = i32x4.splat(weight), forOdd = i32x4.splat(weight << 16);
     addRows16(acc, a0, b0, forEven, forOdd);
