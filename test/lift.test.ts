@@ -1,5 +1,6 @@
 // Lifted weights: the sign search, the shipped projections, quantize, fit, and published tensors against the oracle.
 import { type ProjectionName, projectionData, shippedProjection } from "../src/formats/lift-projections.ts";
+import { hessianOf } from "../src/lattice.ts";
 import { signSearch } from "../src/quantize/signs.ts";
 import { equalBits, is, match, nmse, nmseBelow, ok, rejectsWith, throwsWith } from "./lib/assert.ts";
 import { activations, availableVariants, type Lowbit, lift, type Matrix } from "./lib/library.ts";
@@ -47,6 +48,46 @@ function using<T>(matrix: Matrix, body: (matrix: Matrix) => T): T {
     matrix.dispose();
   }
 }
+
+t("a Hessian lessens the error of the product, with any rotation and padding", () => {
+  const rng = random("lift hessian", 3);
+  for (const [cols, whitening, bits] of [
+    [128, "hadamard", 2],
+    [100, "hadamard", 2.4],
+    [130, "none", 2],
+  ] as const) {
+    const rows = 40;
+    const w = rng.gaussians(rows * cols);
+    const x = new Float32Array(384 * cols);
+    for (let i = 0; i < x.length; i++) x[i] = (i % cols === 0 ? 0 : 0.9 * (x[i - 1] as number)) + rng.gaussian();
+    const hessian = hessianOf(x, cols);
+    const errorOf = (matrix: Matrix): number =>
+      using(matrix, (m) => {
+        const d = m.dequantize().map((value, i) => value - (w[i] as number));
+        let sum = 0;
+        for (let token = 0; token < 64; token++) {
+          for (const value of product(d, x.subarray(token * cols, (token + 1) * cols))) sum += value * value;
+        }
+        return sum;
+      });
+    const options = { rows, cols, bits, whitening, beam: 16 };
+    const ratio = errorOf(lift.quantize(lb, w, { ...options, hessian })) / errorOf(lift.quantize(lb, w, options));
+    ok(ratio < 0.85, `${cols} ${whitening}: ${ratio}`);
+  }
+  const options = { rows: 2, cols: 8, bits: 2 };
+  const w = rng.gaussians(16);
+  throwsWith(
+    () => lift.quantize(lb, w, { ...options, hessian: new Float32Array(5) }),
+    RangeError,
+    "lift.quantize: hessian: expected length 64 (cols 8 x 8), got 5",
+  );
+  // Rows of zeros stay zeros.
+  const zeros = lift.quantize(lb, new Float32Array(16), {
+    ...options,
+    hessian: Float32Array.from({ length: 64 }, (_, i) => (i % 9 ? 0 : 1)),
+  });
+  using(zeros, (m) => ok(m.dequantize().every((value) => value === 0)));
+});
 
 t("finds the nearest signs where the beam holds all of them, and nearly always where it does not", () => {
   for (const name of ["4to2", "5to2", "6to2"] as const) {

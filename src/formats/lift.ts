@@ -10,10 +10,11 @@ import {
 } from "../check.ts";
 import { type Engine, engineOf } from "../engine.ts";
 import type { Lowbit } from "../init.ts";
+import { checkHessian, work as feedback } from "../lattice/gptq.ts";
 import { makeLayout } from "../layouts/layout.ts";
 import type { Matrix } from "../matrix.ts";
 import { type ProgressOptions, runAsync, runNow, type Steps } from "../progress.ts";
-import { columnRms, liftRows } from "../quantize/lift.ts";
+import { columnRms, type LiftedRows, LiftQuantizer, liftRows } from "../quantize/lift.ts";
 import { BEAM, MAX_LIFTED, type Projection } from "../quantize/signs.ts";
 import { checkWeights } from "../quantize/weights.ts";
 import { type KroneckerWhitening, randomSign, rotation } from "../quantize/whiten.ts";
@@ -42,6 +43,11 @@ interface LiftOptions extends Omit<CommonOptions, "groupSize"> {
   readonly whitening?: "hadamard" | "none" | KroneckerWhitening;
   /** Partial sign vectors that the encoder keeps, 1 to 4096. Default 64; the time is proportional to it. */
   readonly beam?: number;
+  /**
+   * [cols, cols], Σ x xᵀ over inputs or any multiple: signs are then chosen from the last vector to the first with the errors
+   * of those after it fed back (LDLQ), so that W x changes less. It takes O(rows · cols²).
+   */
+  readonly hessian?: Float32Array | Float64Array;
 }
 
 export interface LiftQuantizeOptions extends LiftOptions, ProgressOptions {
@@ -223,6 +229,7 @@ interface Job {
   readonly steps: readonly Step[];
   readonly length: number;
   readonly whitening: LiftCodes["whitening"];
+  readonly hessian: Float32Array | Float64Array | undefined;
 }
 
 function quantizeJob(where: string, lb: Lowbit, options: LiftQuantizeOptions): Job {
@@ -298,7 +305,9 @@ function commonJob(where: string, lb: Lowbit, options: LiftOptions): Omit<Job, "
   const { whitening = "hadamard" } = options;
   if (typeof whitening === "string") checkChoice(`${where}: whitening`, whitening, ["hadamard", "none"]);
   const { steps, length } = rotation(`${where}: whitening`, shape.cols, whitening);
-  return { where, lb, engine, shape, beam, steps, length, whitening };
+  const { hessian } = options;
+  if (hessian !== undefined) checkHessian(`${where}: hessian`, hessian, shape.cols);
+  return { where, lb, engine, shape, beam, steps, length, whitening, hessian };
 }
 
 /** Columns after the rotation, padded to whole vectors. */
@@ -339,43 +348,97 @@ function sizeOf(job: Job): number {
  * leaves W1 for the search. Everything is relative to the root mean square of W, so that extreme weights stay in range.
  */
 function* codesOf(job: Job, w: Float32Array): Steps<LiftCodes> {
-  const { where, engine, shape, steps, projection, beam } = job;
+  const { where, shape, projection, beam } = job;
   const { rows, cols } = shape;
   checkWeights(where, w, shape);
   const sizes = columnRms(w, rows, cols);
   const overall = Math.sqrt(sizes.reduce((sum, size) => sum + size * size, 0) / cols);
   const to = vectorCols(job);
-  const rotated = new Float32Array(rows * to);
+  // Without whitening all columns are divided by the same number.
+  const divisors =
+    job.whitening !== "none" ? sizes.map((size, col) => size * randomSign(col + 1)) : sizes.fill(overall);
+  const rotated = yield* rotateLines(job, to, rows, (row, line) => {
+    for (let col = 0; col < cols; col++) line[col] = (w[row * cols + col] as number) / (divisors[col] as number);
+  });
+  const after = Float32Array.from(columnRms(rotated, rows, to));
+  const before = Float32Array.from(divisors, (divisor) => divisor / overall);
+  const { signs, scales } = job.hessian
+    ? yield* fedBack(job, job.hessian, rotated, before, after)
+    : yield* liftRows(rotated, rows, job.length, after, projection, beam);
+  return {
+    ...{ rows, cols, projection, whitening: job.whitening },
+    before,
+    after,
+    signs,
+    scales: scales.map((scale) => scale * overall),
+  };
+}
+
+/** Lines of `cols` numbers, which `fill` writes, through the rotation, padded to whole vectors: [count, to]. */
+function* rotateLines(
+  { where, engine, shape: { cols }, steps }: Job,
+  to: number,
+  count: number,
+  fill: (i: number, line: Float32Array) => void,
+): Steps<Float32Array> {
   const { arena } = engine;
   const chain: Step[] = [...steps, { kind: "resize", length: to }];
   const plan = new Plan(where, chain, cols, to);
   const address = plan.parameterBytes > 0 ? arena.allocate(plan.parameterBytes) : 0;
   const line = new Float32Array(cols);
-  // Without whitening all columns are divided by the same number.
-  const divisors =
-    job.whitening !== "none" ? sizes.map((size, col) => size * randomSign(col + 1)) : sizes.fill(overall);
+  const rotated = new Float32Array(count * to);
   try {
     plan.write(chain, arena.floats, address);
-    for (let row = 0; row < rows; row++) {
-      for (let col = 0; col < cols; col++) line[col] = (w[row * cols + col] as number) / (divisors[col] as number);
+    for (let i = 0; i < count; i++) {
+      fill(i, line);
       const scratch = engine.scratch(plan.scratchBytes);
       arena.floats.set(line, scratch / 4);
       const at = plan.run(engine, address, scratch) / 4;
-      rotated.set(arena.floats.subarray(at, at + to), row * to);
-      if (row % 256 === 255) yield 0;
+      rotated.set(arena.floats.subarray(at, at + to), i * to);
+      if (i % 256 === 255) yield 0;
     }
   } finally {
     if (plan.parameterBytes > 0) arena.release(address);
   }
-  const after = Float32Array.from(columnRms(rotated, rows, to));
-  const { signs, scales } = yield* liftRows(rotated, rows, job.length, after, projection, beam);
-  return {
-    ...{ rows, cols, projection, whitening: job.whitening },
-    before: Float32Array.from(divisors, (divisor) => divisor / overall),
-    after,
-    signs,
-    scales: scales.map((scale) => scale * overall),
-  };
+  return rotated;
+}
+
+/** liftRows with feedback by the Hessian of what rotated weights meet, T (before ⊙ x). */
+function* fedBack(
+  job: Job,
+  hessian: Float32Array | Float64Array,
+  rotated: Float32Array,
+  before: Float32Array,
+  after: Float32Array,
+): Steps<LiftedRows> {
+  const { where, shape, projection, beam, length } = job;
+  const { rows, cols } = shape;
+  const to = after.length;
+  const half = yield* rotateLines(job, to, cols, (row, line) => {
+    for (let col = 0; col < cols; col++) {
+      line[col] = (hessian[row * cols + col] as number) * (before[row] as number) * (before[col] as number);
+    }
+  });
+  const whole = yield* rotateLines(job, to, to, (row, line) => {
+    for (let col = 0; col < cols; col++) line[col] = half[col * to + row] as number;
+  });
+  // Vectors are strided (quantize/lift.ts); feedback wants their columns side by side.
+  const { dims } = projection;
+  const vectors = to / dims;
+  const place = (col: number): number => (col % dims) * vectors + Math.floor(col / dims);
+  const ordered = Float32Array.from(rotated, (_, i) => rotated[i - (i % to) + place(i % to)] as number);
+  const h = new Float32Array(to * to);
+  for (let row = 0; row < to; row++) {
+    for (let col = 0; col <= row; col++) {
+      // Rounding in float32 is not symmetric.
+      const value = whole[place(row) * to + place(col)] as number;
+      h[row * to + col] = value;
+      h[col * to + row] = value;
+    }
+  }
+  const quantizer = new LiftQuantizer(rotated, rows, length, after, projection, beam);
+  yield* feedback(where, ordered, h, quantizer, { rows, cols: to });
+  return quantizer.fit;
 }
 
 function finish(job: Job, { before, after, signs, scales }: LiftCodes): Matrix {
