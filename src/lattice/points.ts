@@ -116,8 +116,13 @@ export function babai(basis: Float32Array | Float64Array, n: number): BabaiLatti
   const g = Float64Array.from(basis);
   const { r, q } = factor(g, n);
   const y = new Float64Array(n);
-  const planes = (x: ArrayLike<number>, out: Float64Array, round: (value: number) => number): Float64Array => {
-    checkLength("coefficients: x", x, n, `n ${n}`);
+  const planes = (
+    where: string,
+    x: ArrayLike<number>,
+    out: Float64Array,
+    round: (value: number) => number,
+  ): Float64Array => {
+    checkLength(`${where}: x`, x, n, `n ${n}`);
     for (let i = 0; i < n; i++) {
       let sum = 0;
       for (let j = 0; j < n; j++) sum += (q[i * n + j] as number) * (x[j] as number);
@@ -132,8 +137,8 @@ export function babai(basis: Float32Array | Float64Array, n: number): BabaiLatti
   };
   return {
     n,
-    coefficients: (x, out = new Float64Array(n)) => planes(x, out, roundHalfEven),
-    halves: (x, most, out = new Float64Array(n)) => planes(x, out, (value) => nearestHalf(value, most)),
+    coefficients: (x, out = new Float64Array(n)) => planes("coefficients", x, out, roundHalfEven),
+    halves: (x, most, out = new Float64Array(n)) => planes("halves", x, out, (value) => nearestHalf(value, most)),
     point(z, out: Float64Array = new Float64Array(n)) {
       checkLength("point: z", z, n, `n ${n}`);
       for (let i = 0; i < n; i++) {
