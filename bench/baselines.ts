@@ -1,4 +1,4 @@
-import type { Activation } from "../src/registry.ts";
+import type { Activation } from "../src/kernels/types.ts";
 import type { Case } from "./cases.ts";
 import { type BenchFormat, type BenchWeights, randomBytes, randomScales } from "./formats/format.ts";
 import { type Layer, Reference } from "./layer.ts";

@@ -1,5 +1,6 @@
 import type { Lowbit } from "lowbit";
-import { type Activation, candidates, type Kernel, kernels, suitable, type Variant } from "../src/registry.ts";
+import { candidates, kernels, suitable } from "../src/kernels/registry.ts";
+import type { Activation, Kernel, Variant } from "../src/kernels/types.ts";
 import type { BenchFormat, BenchMatrix, BenchWeights } from "./formats/format.ts";
 import { benchFormats } from "./formats/index.ts";
 import { CHECK_TOKENS, type Layer, Reference } from "./layer.ts";

@@ -1,4 +1,4 @@
-import type { Activation } from "../src/registry.ts";
+import type { Activation } from "../src/kernels/types.ts";
 import type { BenchWeights } from "./formats/format.ts";
 import { makeRandom } from "./random.ts";
 import type { Shape } from "./shapes.ts";

@@ -1,5 +1,5 @@
 import { init, UnsupportedRuntimeError } from "lowbit";
-import type { Variant } from "../src/registry.ts";
+import type { Variant } from "../src/kernels/types.ts";
 import { help, type Options, parse } from "./args.ts";
 import { packedBaseline, plainBaselines, readBaseline } from "./baselines.ts";
 import { type Case, isChosen, type Job, type Loaded, label, Matrices, makeJobs, takes } from "./cases.ts";

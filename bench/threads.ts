@@ -5,11 +5,12 @@
 // Bursts of gemv with one thread and with two take turns, each thread on a processor of its own. Only bursts count in which
 // no thread waited for its processor (/proc/self/task/*/schedstat), and of two threads each had a part of every job. All jobs
 // of the two go to both, where the library would find out that it does not pay on such a machine. A quiet one needs none of this: npm run bench -- --threads 1,2.
+
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { init, type Lowbit, type Matrix, ternary } from "../src/index.ts";
-import { Pace } from "../src/pace.ts";
+import { Pace } from "../src/runtime/pace.ts";
 import { median, sink } from "./measure.ts";
 import { makeRandom } from "./random.ts";
 
@@ -46,7 +47,7 @@ function matrixOf(lb: Lowbit, rows: number, cols: number): Matrix {
 const seconds = Number(process.argv[2] ?? 10);
 const one = await init();
 const before = tasks();
-const two = await init({ threads: 2, worker: new URL("../dist/worker.js", import.meta.url) });
+const two = await init({ threads: 2, worker: new URL("../dist/runtime/worker.js", import.meta.url) });
 if (two.features.threads !== 2) throw new Error(two.features.threadsReason);
 const main = String(process.pid);
 const workers = tasks().filter((thread) => !before.includes(thread));

@@ -1,11 +1,12 @@
 // Builds dist/: kernels to wasm, wasm to modules that carry it, TypeScript to JavaScript and declarations.
 // --if-stale: nothing is done when dist/ is newer than every source.
+
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { VERSION_SECTION } from "../src/version.ts";
+import { VERSION_SECTION } from "../src/lib/version.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const require = createRequire(import.meta.url);

@@ -8,9 +8,10 @@
 // Alternating minimisation over fresh samples: the signs of a batch, then least squares M = (Σ w bᵀ)(Σ b bᵀ)^-1 of sums
 // that forget: quickly at first, slowly in the end. Noise on what the signs are found for takes the place of an annealed
 // temperature. Every seed is fixed, and only Math.log and Math.cos of the samples may differ between engines.
+
 import { writeFileSync } from "node:fs";
-import { type ProjectionName, projectionData, shippedProjection } from "../src/formats/lift-projections.ts";
-import { cholesky, type Projection, signSearch } from "../src/quantize/signs.ts";
+import { type ProjectionName, projectionData, shippedProjection } from "../src/formats/lift/projections.ts";
+import { cholesky, type Projection, signSearch } from "../src/formats/lift/signs.ts";
 import { random } from "../test/lib/random.ts";
 
 const NAMES = [
@@ -205,7 +206,7 @@ function write(): void {
     const { mse, data } = entries[name] as { mse: number; data: string };
     return `  "${name}": { mse: ${mse}, data: "${data}" },`;
   });
-  const file = new URL("../src/formats/lift-projection-data.ts", import.meta.url);
+  const file = new URL("../src/formats/lift/projection-data.ts", import.meta.url);
   writeFileSync(
     file,
     `// Written by scripts/learn-projections.ts. mse: mean square error a weight of unit Gaussians; data: int16 [dims, lifted],

@@ -117,8 +117,9 @@ async function runFile(file: string): Promise<void> {
 }
 
 print(`seed ${seed}`);
-const files = readdirSync(directory)
-  .filter((name) => name.endsWith(".test.ts"))
+const files = readdirSync(directory, { recursive: true, encoding: "utf8" })
+  .map((name) => name.replaceAll("\\", "/"))
+  .filter((name) => name.endsWith(".test.ts") && !name.includes("fixtures/"))
   .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
   .sort();
 for (const filter of filters) {

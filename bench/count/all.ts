@@ -1,4 +1,4 @@
-// Every target in turn, as npm run count and test/counts.test.ts want it.
+// Every target in turn, as npm run count and test/kernels/counts.test.ts want it.
 import { type Count, count } from "./count.ts";
 import type { Counted } from "./record.ts";
 import { Missing, TARGETS, type Target } from "./tools.ts";

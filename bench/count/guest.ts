@@ -1,8 +1,9 @@
 // Runs under qemu: calls every gemv and gemm kernel of the registry once, with marks for plugin.c around it, and writes
 // what belongs to which mark as JSON to the file that is its argument.
+
 import { readFileSync, writeFileSync } from "node:fs";
 import { initSync } from "lowbit";
-import type { Variant } from "../../src/registry.ts";
+import type { Variant } from "../../src/kernels/types.ts";
 import { benchFormats } from "../formats/index.ts";
 import { makeRandom } from "../random.ts";
 import { COLS, countedKernels, type Marked, ROWS, TOKENS } from "./marks.ts";

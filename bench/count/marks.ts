@@ -1,4 +1,5 @@
-import { candidates, exportOf, type Kernel, kernels, type Variant } from "../../src/registry.ts";
+import { candidates, exportOf, kernels } from "../../src/kernels/registry.ts";
+import type { Kernel, Variant } from "../../src/kernels/types.ts";
 
 /** The matrix that kernels are counted on, and the tokens of gemm. */
 export const ROWS = 64;

@@ -1,7 +1,8 @@
 // What was recorded: bench/results/counts.json, a line a kernel, so that a change is seen line by line.
+
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Variant } from "../../src/registry.ts";
+import type { Variant } from "../../src/kernels/types.ts";
 import type { Count } from "./count.ts";
 import { NODE_VERSION, root, TARGETS, type Target } from "./tools.ts";
 

@@ -1,5 +1,5 @@
 import { codebook } from "lowbit";
-import type { FormatName, IndexBits } from "../../src/registry.ts";
+import type { FormatName, IndexBits } from "../../src/kernels/types.ts";
 import { makeRandom } from "../random.ts";
 import { type BenchFormat, common, labelOf, randomBytes, randomScales } from "./format.ts";
 

@@ -1,4 +1,5 @@
 // Complex weights {±1, ±i}, alone and as the parts of a real matrix.
+
 import { complex, fairy2i } from "lowbit";
 import type { ComplexCodes } from "../../src/index.ts";
 import { type BenchFormat, common, labelOf, randomBytes, randomScales } from "./format.ts";

@@ -1,5 +1,5 @@
 import type { Lowbit, Matrix } from "lowbit";
-import type { Activation, FormatName } from "../../src/registry.ts";
+import type { Activation, FormatName } from "../../src/kernels/types.ts";
 import { makeRandom } from "../random.ts";
 
 export interface PackOptions {

@@ -1,7 +1,8 @@
 // Random codes of grouped lattice vectors behind bases near a multiple of the identity. Companded ones are those integers
 // that the kernels multiply by, which is what the format says weights are.
+
 import { glvq } from "lowbit";
-import { decodeColumn, makeTable } from "../../src/formats/glvq-tables.ts";
+import { decodeColumn, makeTable } from "../../src/formats/glvq/tables.ts";
 import { makeRandom } from "../random.ts";
 import { type BenchFormat, common, labelOf, randomBytes, randomScales } from "./format.ts";
 

@@ -1,4 +1,4 @@
-import type { FormatName } from "../../src/registry.ts";
+import type { FormatName } from "../../src/kernels/types.ts";
 import { bitplaneFormat } from "./bitplane.ts";
 import { withBranch } from "./branches.ts";
 import { codebookFormat } from "./codebook.ts";

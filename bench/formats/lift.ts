@@ -1,6 +1,7 @@
 // Lifted weights of random signs: whitened by a Hadamard transform, so cols is a power of two.
+
 import { lift } from "lowbit";
-import { shippedProjection } from "../../src/formats/lift-projections.ts";
+import { shippedProjection } from "../../src/formats/lift/projections.ts";
 import { type BenchFormat, common, randomBytes, randomScales } from "./format.ts";
 
 export function liftFormat(projection: lift.ProjectionName): BenchFormat {

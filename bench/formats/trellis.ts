@@ -1,5 +1,5 @@
 import { trellis } from "lowbit";
-import { TRELLIS_BITS, type TrellisBits } from "../../src/registry.ts";
+import { TRELLIS_BITS, type TrellisBits } from "../../src/kernels/types.ts";
 import { trellisPlace, trellisStates, trellisWeight } from "../../test/reference/trellis.ts";
 import { type BenchFormat, common, labelOf, randomBytes, randomScales } from "./format.ts";
 

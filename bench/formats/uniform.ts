@@ -1,5 +1,5 @@
 import { uniform } from "lowbit";
-import type { UniformBits } from "../../src/registry.ts";
+import type { UniformBits } from "../../src/kernels/types.ts";
 import { type BenchFormat, common, labelOf, randomBytes, randomScales } from "./format.ts";
 
 /** w = scale · (code - zero), the zero points the middle unless asked for. */

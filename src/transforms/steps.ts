@@ -1,8 +1,8 @@
 // Chains of linear maps of one vector, run by WebAssembly kernels in the engine's memory. A rotated format is such a chain
 // before its weights and one behind them (src/rotated.ts); the public transforms are chains of one or two steps.
-import { checkFinite, checkInteger, MAX_COLS, rangeError, typeError } from "../check.ts";
-import type { Engine } from "../engine.ts";
-import { type HadamardChoice, matrixOf, orderOf, signOffsets } from "./hadamard.ts";
+import { checkFinite, checkInteger, MAX_COLS, rangeError, typeError } from "../lib/check.ts";
+import { type HadamardChoice, matrixOf, orderOf, signOffsets } from "../numeric/hadamard.ts";
+import type { Engine } from "../runtime/engine.ts";
 
 /** One linear map. Matrices are row-major [out, inner], whichever side they are on. */
 export type Step =

@@ -1,17 +1,26 @@
 // Each format of the registry as the tests need it: random and extreme weights, and how they are packed. A format that is
 // added to the registry does not compile here until it is tested.
-
-import type { Lowbit, Matrix, Activation as Registered } from "../../src/index.ts";
-import { bcq, binary, codebook, e8p, pvq, ternary, trellis, uniform } from "../../src/index.ts";
 import {
-  formatOf,
+  bcq,
+  binary,
+  codebook,
+  e8p,
+  type Lowbit,
+  type Matrix,
+  pvq,
+  type Activation as Registered,
+  ternary,
+  trellis,
+  uniform,
+} from "../../src/index.ts";
+import { formatOf, formats as registry } from "../../src/kernels/formats.ts";
+import {
   type IndexBits,
   type FormatName as RegisteredName,
-  formats as registry,
   TRELLIS_BITS,
   type TrellisBits,
   type UniformBits,
-} from "../../src/registry.ts";
+} from "../../src/kernels/types.ts";
 import { packSigns } from "../reference/binary.ts";
 import { codeNear, e8pVector, e81bVector } from "../reference/e8p.ts";
 import { pyramidAt, pyramidCount, pyramidNear, pyramidNumber } from "../reference/pvq.ts";

@@ -1,7 +1,7 @@
 // The library as the tests see it: one import to change for testing another build, and what every test would repeat.
-
 import { init, type Lowbit, type Matrix, UnsupportedRuntimeError } from "../../src/index.ts";
-import { formatOf, kernels } from "../../src/registry.ts";
+import { formatOf } from "../../src/kernels/formats.ts";
+import { kernels } from "../../src/kernels/registry.ts";
 import { gemvDigits } from "../reference/digits.ts";
 import { gemvInt8, gemvLut8 } from "../reference/gemv.ts";
 import { gemvExact, termsOf, type Weights } from "../reference/weights.ts";
@@ -10,9 +10,9 @@ import { type Activation, type AnyWeights, type FormatName, testFormats } from "
 import type { Random } from "./random.ts";
 
 export * from "../../src/index.ts";
+export type { Activation, FormatName } from "./formats.ts";
 
 export type Format = "binary" | "ternary";
-export type { Activation, FormatName } from "./formats.ts";
 export type Variant = "simd" | "relaxed";
 
 /** The formats of one or two planes, on which whatever does not depend on a format is tested. */

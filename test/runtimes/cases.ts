@@ -1,5 +1,5 @@
 // What the conformance module runs: a line a format and set of options. Activations and kernels are found by asking.
-// A format of src/index.ts without a line here fails test/runtimes.test.ts; after adding one: `tsx test/runtimes/make-golden.ts`.
+// A format of src/index.ts without a line here fails test/runtimes/runtimes.test.ts; after adding one: `tsx test/runtimes/make-golden.ts`.
 
 export interface Case {
   /** A format module of "lowbit", whose `quantize` is called. */

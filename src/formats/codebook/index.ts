@@ -1,0 +1,209 @@
+import type { FormatName, IndexBits } from "../../kernels/types.ts";
+import { checkChoice, checkFinite, checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import { type CommonOptions, checkCodes, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
+import type { Matrix } from "../../matrix/spec.ts";
+import type { Lowbit } from "../../runtime/features.ts";
+import type { ImportedTable } from "../shared/tensors.ts";
+import { makeWords } from "../shared/word-matrix.ts";
+import { mxfp4Codes, nvfp4Codes, tableCodes } from "./grid.ts";
+import { kmeansMatrix, kmeansRows } from "./kmeans.ts";
+import { importMxfp4, type Mxfp4Tensors } from "./mxfp4.ts";
+import { type BnbTensors, importBnb4 } from "./nf4.ts";
+import { importNvfp4, type Nvfp4Tensors } from "./nvfp4.ts";
+import { BNB_FP4, E2M1_DOUBLED, NF4 } from "./published.ts";
+import { byteTable, int16Table, integerTable, rowTables, tableEntry } from "./stored.ts";
+
+/**
+ * w = scale · table[code], codes of 2, 3 or 4 bits: one table for the matrix with a scale a group (NF4, FP4, MXFP4, NVFP4),
+ * or a table a row (SqueezeLLM, Kim et al. 2024; GANQ; any-precision LLM).
+ *
+ * A table whose entries are whole multiples of one number, with a range of at most 127 of them, is exact and faster;
+ * others are rounded to 16 bits: to 1/32767 of their largest magnitude.
+ */
+export interface CodebookPackOptions extends CommonOptions {
+  readonly bits: IndexBits;
+  /** [rows, cols], 0..2^bits - 1 */
+  readonly codes: Uint8Array;
+  /** [2^bits], or [rows, 2^bits] for a table a row */
+  readonly tables: Float32Array;
+  /** [1], [rows] or [rows, ceil(cols / groupSize)]; with a table a row no groups. Default: 1. */
+  readonly scales?: Float32Array;
+}
+
+/** "rows" and "matrix" are fitted by k-means, the others are published: NF4, FP4 of bitsandbytes, OCP MXFP4, NVFP4. */
+export type CodebookTable = "rows" | "matrix" | "nf4" | "fp4" | "mxfp4" | "nvfp4";
+
+export interface CodebookQuantizeOptions extends CommonOptions, ProgressOptions {
+  /** Default 4; the published tables have 4. */
+  readonly bits?: IndexBits;
+  /** Where the table comes from, or itself, [2^bits]. Default "rows". */
+  readonly table?: CodebookTable | Float32Array;
+  /** Columns that share a scale. Default: 64 for "nf4" and "fp4", all of a row for a table that is given. */
+  readonly groupSize?: number;
+  /** k-means: how much the error of each weight counts, [cols] or [rows, cols]. Default 1. */
+  readonly importance?: Float32Array;
+  /** k-means: steps at most. Default 20. */
+  readonly iterations?: number;
+}
+
+const TABLES: readonly CodebookTable[] = ["rows", "matrix", "nf4", "fp4", "mxfp4", "nvfp4"];
+const BLOCKS: Readonly<Partial<Record<CodebookTable, number>>> = { nf4: 64, fp4: 64, mxfp4: 32, nvfp4: 16 };
+
+/** Codes, tables and scales, whoever made them. */
+interface Codes {
+  readonly label: string;
+  readonly bits: IndexBits;
+  readonly codes: Uint8Array;
+  readonly tables: ArrayLike<number>;
+  readonly scales: Float32Array;
+}
+
+/**
+ * Nearest entries of a table that is fitted to the weights, given, or published.
+ *
+ * @param w [rows, cols] row-major
+ * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
+ * OutOfMemoryError
+ */
+export function quantize(lb: Lowbit, w: Float32Array, options: CodebookQuantizeOptions): Matrix {
+  const where = "codebook.quantize";
+  const shape = checkQuantize(where, options);
+  return fromCodes(where, lb, shape, runNow(where, codesOf(where, w, shape, options), options));
+}
+
+/** As `quantize`, with turns for the event loop. */
+export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: CodebookQuantizeOptions): Promise<Matrix> {
+  const where = "codebook.quantizeAsync";
+  const shape = checkQuantize(where, options);
+  return fromCodes(where, lb, shape, await runAsync(where, codesOf(where, w, shape, options), options));
+}
+
+function checkQuantize(where: string, options: CodebookQuantizeOptions): Shape {
+  if (typeof options !== "object" || options === null) return checkShape(where, "codebook4", options);
+  const { table = "rows", groupSize } = options;
+  const bits = checkBits(`${where}: bits`, options.bits === undefined ? 4 : options.bits);
+  if (table instanceof Float32Array) {
+    checkLength(`${where}: table`, table, 2 ** bits, `2^${bits} entries`);
+    return checkShape(where, `codebook${bits}`, options);
+  }
+  checkChoice(`${where}: table`, table, TABLES);
+  const fitted = table === "rows" || table === "matrix";
+  if (!fitted && bits !== 4) throw rangeError(`${where}: bits`, `4 for table "${table}"`, bits);
+  if (fitted && groupSize !== undefined) {
+    throw rangeError(`${where}: groupSize`, `no groups with table "${table}"`, groupSize);
+  }
+  const block = BLOCKS[table];
+  if ((table === "mxfp4" || table === "nvfp4") && groupSize !== undefined && groupSize !== block) {
+    throw rangeError(`${where}: groupSize`, `${block} for table "${table}"`, groupSize);
+  }
+  const size = groupSize ?? block;
+  const format: FormatName = table === "rows" ? `codebook${bits}_rows` : `codebook${bits}`;
+  return checkShape(where, format, { ...options, ...(size !== undefined && { groupSize: size }) });
+}
+
+function checkBits(where: string, value: unknown): IndexBits {
+  return checkInteger(where, value, 2, 4) as IndexBits;
+}
+
+function* codesOf(where: string, w: Float32Array, shape: Shape, options: CodebookQuantizeOptions): Steps<Codes> {
+  const { bits = 4, table = "rows", importance, iterations } = options;
+  const one = Float32Array.of(1);
+  if (table === "rows" || table === "matrix") {
+    const fit = yield* (table === "rows" ? kmeansRows : kmeansMatrix)(where, w, shape, {
+      bits,
+      ...(importance !== undefined && { importance }),
+      ...(iterations !== undefined && { iterations }),
+    });
+    return { label: `codebook${bits}`, bits, codes: fit.codes, tables: fit.tables, scales: one };
+  }
+  if (table === "mxfp4" || table === "nvfp4") {
+    const fit = yield* (table === "mxfp4" ? mxfp4Codes : nvfp4Codes)(where, w, shape);
+    return { label: table, bits, ...fit, tables: E2M1_DOUBLED };
+  }
+  const tables = table === "nf4" ? NF4 : table === "fp4" ? BNB_FP4 : table;
+  const fit = yield* tableCodes(where, w, shape, tables);
+  return { label: typeof table === "string" ? table : `codebook${bits}`, bits, ...fit, tables };
+}
+
+/**
+ * A matrix of codes that are there already.
+ *
+ * @throws TypeError, RangeError for a wrong argument, a code of too many bits (its index is named), NaN or Infinity in
+ * tables or scales; OutOfMemoryError
+ */
+export function pack(lb: Lowbit, options: CodebookPackOptions): Matrix {
+  const where = "codebook.pack";
+  if (typeof options !== "object" || options === null) checkShape(where, "codebook4", options);
+  const bits = checkBits(`${where}: bits`, options.bits);
+  const { codes, tables, scales = Float32Array.of(1) } = options;
+  const entries = 2 ** bits;
+  if (!(tables instanceof Float32Array)) throw typeError(`${where}: tables`, "a Float32Array", tables);
+  const each = tables.length !== entries;
+  const shape = checkShape(where, each ? `codebook${bits}_rows` : `codebook${bits}`, options);
+  const { rows, cols, groupSize } = shape;
+  if (each) checkLength(`${where}: tables`, tables, rows * entries, `2^${bits}, or rows ${rows} x 2^${bits}`);
+  checkFinite(`${where}: tables`, tables);
+  if (each && groupSize < cols) throw rangeError(`${where}: groupSize`, "no groups with a table a row", groupSize);
+  checkCodes(`${where}: codes`, codes, shape, entries - 1);
+  return fromCodes(where, lb, shape, { label: `codebook${bits}`, bits, codes, tables, scales });
+}
+
+type Imported = Pick<CommonOptions, "activation" | "kernel">;
+
+/** MXFP4 as published: blocks of 32 columns, E8M0 scales (OCP Microscaling Formats 1.0). Exact. */
+export function fromMxfp4(lb: Lowbit, options: Mxfp4Tensors & Imported): Matrix {
+  const where = "codebook.fromMxfp4";
+  return fromImport(where, lb, "mxfp4", importMxfp4(where, options), options);
+}
+
+/** NVFP4 as published: blocks of 16 columns, E4M3 scales and one float32 scale. Exact. */
+export function fromNvfp4(lb: Lowbit, options: Nvfp4Tensors & Imported): Matrix {
+  const where = "codebook.fromNvfp4";
+  return fromImport(where, lb, "nvfp4", importNvfp4(where, options), options);
+}
+
+/** NF4 or FP4 of bitsandbytes (QLoRA, Dettmers et al. 2023). */
+export function fromBitsAndBytes(lb: Lowbit, options: BnbTensors & Imported): Matrix {
+  const where = "codebook.fromBitsAndBytes";
+  return fromImport(where, lb, options?.type ?? "nf4", importBnb4(where, options), options);
+}
+
+function fromImport(where: string, lb: Lowbit, label: string, imported: ImportedTable, options: Imported): Matrix {
+  const { rows, cols, groupSize, codes, scales, table } = imported;
+  const { activation, kernel } = options;
+  const shape = checkShape(where, "codebook4", {
+    rows,
+    cols,
+    groupSize,
+    ...(activation !== undefined && { activation }),
+    ...(kernel !== undefined && { kernel }),
+  });
+  return fromCodes(where, lb, shape, { label, bits: 4, codes, tables: table, scales });
+}
+
+function fromCodes(where: string, lb: Lowbit, shape: Shape, { label, bits, codes, tables, scales }: Codes): Matrix {
+  const { rows, cols } = shape;
+  const given = checkScales(`${where}: scales`, scales, shape);
+  const each = tables.length !== 2 ** bits;
+  const table = each ? undefined : integerTable(tables);
+  const packed = each ? rowTables(tables, rows, 2 ** bits) : undefined;
+  const kind = table === undefined ? "_rows" : table.wide ? "_i16" : "";
+  const format: FormatName = `codebook${bits}${kind}`;
+  const unit = table?.unit ?? 1;
+  return makeWords(where, lb, {
+    label,
+    format,
+    shape,
+    scales: [
+      packed
+        ? packed.units.map((u, row) => u * (given[given.length === 1 ? 0 : row] as number))
+        : unit === 1
+          ? given
+          : given.map((scale) => scale * unit),
+    ],
+    tables: packed?.bytes ?? (table?.wide ? int16Table(table.entries) : byteTable(table?.entries ?? [])),
+    writeRow: (row, out) => out.set(codes.subarray(row * cols, (row + 1) * cols)),
+    level: (code, row, bytes) => tableEntry(bytes, format, code, row),
+  });
+}

@@ -1,0 +1,61 @@
+// The 4-bit formats of bitsandbytes, NF4 and FP4: blocks of the flattened matrix with a float32 scale.
+import { checkChoice, checkFinite, checkFloats, checkInteger, checkOptions, MAX_COLS } from "../../lib/check.ts";
+import { checkBytes, checkImportShape, type ImportedTable } from "../shared/tensors.ts";
+import { BNB_FP4, NF4 } from "./published.ts";
+
+export const BNB_TYPES = ["nf4", "fp4"] as const;
+
+export interface BnbTensors {
+  readonly rows: number;
+  readonly cols: number;
+  /** `quant_type`; default "nf4" */
+  readonly type?: (typeof BNB_TYPES)[number] | undefined;
+  /** [ceil(rows · cols / 2)]: the high nibble of byte j is element 2j of the flattened matrix, the low one 2j + 1. */
+  readonly packed: Uint8Array;
+  /** float32 [ceil(rows · cols / blockSize)]; where it is quantised itself ("double quant"), what that stands for */
+  readonly absmax: Float32Array;
+  /** Elements of the flattened matrix that share a scale; default 64 */
+  readonly blockSize?: number | undefined;
+}
+
+/**
+ * The codes and scales. Blocks go on from one row to the next: where blockSize does not divide cols, the groups here are as
+ * long as the greatest common divisor of the two, and repeat the scale of their block.
+ *
+ * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, NaN or Infinity in absmax
+ */
+export function importBnb4(where: string, tensors: BnbTensors): ImportedTable {
+  checkOptions(`${where}: tensors`, tensors);
+  const type = tensors.type === undefined ? "nf4" : tensors.type;
+  checkChoice(`${where}: type`, type, BNB_TYPES);
+  const blockSize =
+    tensors.blockSize === undefined ? 64 : checkInteger(`${where}: blockSize`, tensors.blockSize, 1, MAX_COLS);
+  const { rows, cols } = checkImportShape(where, { ...tensors, groupSize: blockSize });
+  const length = rows * cols;
+  const packed = checkBytes(
+    `${where}: packed`,
+    tensors.packed,
+    Math.ceil(length / 2),
+    `rows ${rows} x cols ${cols} / 2`,
+  );
+  const blocks = Math.ceil(length / blockSize);
+  const absmax = checkFloats(
+    `${where}: absmax`,
+    tensors.absmax,
+    blocks,
+    `rows ${rows} x cols ${cols} / blockSize ${blockSize}`,
+  );
+  checkFinite(`${where}: absmax`, absmax);
+  const codes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) codes[i] = ((packed[i >> 1] as number) >> (i & 1 ? 0 : 4)) & 15;
+  const groupSize = blocks === 1 ? cols : gcd(cols, blockSize);
+  const scales = new Float32Array(length / groupSize);
+  for (let group = 0; group < scales.length; group++) {
+    scales[group] = absmax[Math.floor((group * groupSize) / blockSize)] as number;
+  }
+  return { rows, cols, groupSize, codes, scales, table: type === "nf4" ? NF4 : BNB_FP4 };
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b);
+}

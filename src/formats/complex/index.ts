@@ -1,0 +1,143 @@
+import { checkChoice, rangeError } from "../../lib/check.ts";
+import type { ComplexArray } from "../../lib/complex-array.ts";
+import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import { type ComplexMatrix, type Conjugate, HalvesMatrix } from "../../matrix/complex.ts";
+import { type CommonOptions, checkShape, type Shape } from "../../matrix/shape.ts";
+import type { Lowbit } from "../../runtime/features.ts";
+import * as ifairy from "./ifairy.ts";
+import { checkPlane, makeComplexPlanes } from "./planes.ts";
+import { COMPLEX_SCALES, type ComplexCodes, type ComplexScale, phaseCodes, type Ties } from "./quantize.ts";
+
+/**
+ * Complex weights {±1, ±i}: w = s · i^code, where s is s_re for codes 0 and 2, s_im for 1 and 3 (iFairy,
+ * arXiv:2508.05571). Two bits a complex weight, and no multiplication: assembly/pair/README.md.
+ */
+export interface ComplexOptions extends CommonOptions {
+  /** Which factor is conjugated: y = W x ("none", default), W conj(x) ("x": iFairy's layers) or conj(W) x ("w"). */
+  readonly conjugate?: Conjugate;
+}
+
+export interface ComplexPackOptions extends ComplexOptions {
+  /** [rows, cols] of 0 to 3 */
+  readonly codes: Uint8Array;
+  /**
+   * s_re and s_im, of equal length: one a matrix [1] or a group of columns [ceil(cols / groupSize)], which all rows share;
+   * or [rows], [rows, ceil(cols / groupSize)]. Not 0.
+   */
+  readonly scales: ComplexArray;
+}
+
+export interface ComplexQuantizeOptions extends ComplexOptions, ProgressOptions {
+  /**
+   * What has a pair of scales: the matrix (default, as published); each row, and groupSize columns of it; or a tile of
+   * groupSize columns of all rows.
+   */
+  readonly scale?: ComplexScale;
+  /** Where a weight at ±45 or ±135 degrees goes. Default "sector". */
+  readonly ties?: Ties;
+}
+
+const CONJUGATES = ["none", "x", "w"] as const;
+
+/**
+ * PhaseQuant (iFairy, section 3.2): the nearest of 1, i, -1 and -i by angle; s_re is the mean |re| of the weights that
+ * became real, s_im the mean |im| of the others, 1e-5 at least.
+ *
+ * @param w re and im [rows, cols] row-major
+ * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
+ * OutOfMemoryError
+ */
+export function quantize(lb: Lowbit, w: ComplexArray, options: ComplexQuantizeOptions): ComplexMatrix {
+  const where = "complex.quantize";
+  const { shape, conjugate, steps } = begin(where, w, options);
+  return fromCodes(where, lb, shape, conjugate, runNow(where, steps, options));
+}
+
+/** As `quantize`, with turns for the event loop. */
+export async function quantizeAsync(
+  lb: Lowbit,
+  w: ComplexArray,
+  options: ComplexQuantizeOptions,
+): Promise<ComplexMatrix> {
+  const where = "complex.quantizeAsync";
+  const { shape, conjugate, steps } = begin(where, w, options);
+  return fromCodes(where, lb, shape, conjugate, await runAsync(where, steps, options));
+}
+
+function begin(
+  where: string,
+  w: ComplexArray,
+  options: ComplexQuantizeOptions,
+): { shape: Shape; conjugate: Conjugate; steps: Steps<ComplexCodes> } {
+  const { shape, conjugate } = check(where, options);
+  const { scale = "matrix", ties, groupSize } = options;
+  checkChoice(`${where}: scale`, scale, COMPLEX_SCALES);
+  if (scale === "tile" && groupSize === undefined) {
+    throw rangeError(`${where}: groupSize`, 'the columns of a tile for scale "tile"', "none");
+  }
+  if (scale === "matrix" && groupSize !== undefined) {
+    throw rangeError(`${where}: groupSize`, 'none for scale "matrix" ("tile" or "row" have groups)', groupSize);
+  }
+  return { shape, conjugate, steps: phaseCodes(where, w, shape, { scale, ...(ties !== undefined && { ties }) }) };
+}
+
+/**
+ * A matrix of codes that are there already.
+ *
+ * @throws TypeError, RangeError for a wrong argument, a code over 3 (its index is named), a scale that is 0, NaN or
+ * Infinity; OutOfMemoryError
+ */
+export function pack(lb: Lowbit, options: ComplexPackOptions): ComplexMatrix {
+  const where = "complex.pack";
+  const { shape, conjugate } = check(where, options);
+  return fromCodes(where, lb, shape, conjugate, checkPlane(`${where}: `, options, shape));
+}
+
+/** `weight_real` and `weight_imag` of an iFairy checkpoint: bits of bfloat16, or float32. */
+export interface IfairyMasterOptions
+  extends ifairy.IfairyMaster,
+    Omit<ComplexQuantizeOptions, "rows" | "cols" | "groupSize" | "scale"> {}
+
+/**
+ * A layer of an iFairy checkpoint, quantised as the model does when it is loaded.
+ *
+ * @throws as quantize
+ */
+export function fromIfairy(lb: Lowbit, options: IfairyMasterOptions): ComplexMatrix {
+  const where = "complex.fromIfairy";
+  const w = ifairy.fromMaster(where, options);
+  const { shape, conjugate, steps } = begin(where, w, imported(options));
+  return fromCodes(where, lb, shape, conjugate, runNow(where, steps, options));
+}
+
+/** Blocks of the llama.cpp port of iFairy: 68 bytes for 256 weights. */
+export interface IfairyBlocksOptions extends ifairy.IfairyBlocks, Omit<ComplexOptions, "rows" | "cols" | "groupSize"> {}
+
+/**
+ * A tensor of the llama.cpp port of iFairy.
+ *
+ * @throws TypeError, RangeError for a wrong argument, a scale that is 0, NaN or infinite (its block is named);
+ * OutOfMemoryError
+ */
+export function fromIfairyBlocks(lb: Lowbit, options: IfairyBlocksOptions): ComplexMatrix {
+  const where = "complex.fromIfairyBlocks";
+  const { groupSize, codes, scales } = ifairy.fromBlocks(where, options);
+  const { shape, conjugate } = check(where, { ...imported(options), groupSize });
+  return fromCodes(where, lb, shape, conjugate, { codes, scales });
+}
+
+// The model multiplies W conj(x).
+function imported<T extends { readonly conjugate?: Conjugate }>(options: T): T & { readonly conjugate: Conjugate } {
+  const { conjugate = "x" } = options;
+  return { ...options, conjugate };
+}
+
+function check(where: string, options: ComplexOptions): { shape: Shape; conjugate: Conjugate } {
+  const shape = checkShape(where, "complex", options);
+  const { conjugate = "none" } = options;
+  return { shape, conjugate: checkChoice(`${where}: conjugate`, conjugate, CONJUGATES) };
+}
+
+function fromCodes(where: string, lb: Lowbit, shape: Shape, conjugate: Conjugate, plane: ComplexCodes): ComplexMatrix {
+  return new HalvesMatrix(makeComplexPlanes(where, lb, "complex", shape, [{ ...plane, conjugate }], false), conjugate);
+}

@@ -1,0 +1,48 @@
+// What the formats of sign planes share: binary, ternary, bcq and what is one of them under another name.
+import { groupPlace, offsetsAt, scalesAt } from "../../matrix/layout.ts";
+import { type Content, makeMatrix } from "../../matrix/make.ts";
+import type { Matrix } from "../../matrix/spec.ts";
+import { type Planes, type RowWriter, readPlane, writePlanes } from "./planes.ts";
+
+type PlaneContent = Pick<Content, "label" | "shape" | "scales" | "offsets"> & {
+  readonly format: "binary" | "ternary" | "bcq";
+  readonly writeRow: RowWriter;
+};
+
+export function makePlanes(where: string, lb: unknown, content: PlaneContent): Matrix {
+  const { format, scales, shape, writeRow } = content;
+  const { rows, cols } = shape;
+  const together = format === "ternary";
+  const planes: Planes = { count: together ? 2 : scales.length, together };
+  return makeMatrix(where, lb, {
+    ...content,
+    write: (bytes, layout) => writePlanes(bytes, rows, planes, layout, writeRow),
+    reader: (layout) => {
+      const { groups, groupByteCols, paddedRows, byteCols } = layout;
+      const lines = Array.from({ length: planes.count }, () => new Uint8Array(byteCols));
+      const sums = new Float64Array(cols);
+      const planeScales = groups * paddedRows;
+      return (bytes, floats, row, out) => {
+        sums.fill(0);
+        for (const [plane, line] of lines.entries()) {
+          readPlane(bytes, row, plane, planes, layout, line);
+          const first = scalesAt(layout) / 4 + (together ? 0 : plane * planeScales);
+          for (let col = 0; col < cols; col++) {
+            const scale = floats[first + groupPlace(row, Math.floor((col >> 3) / groupByteCols), layout)] as number;
+            const sign = ((line[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
+            // Two planes side by side have half a scale each.
+            sums[col] = (sums[col] as number) + (together ? sign / 2 : sign) * scale;
+          }
+        }
+        if (layout.offsets) {
+          const first = offsetsAt(layout) / 4;
+          for (let col = 0; col < cols; col++) {
+            const offset = floats[first + groupPlace(row, Math.floor((col >> 3) / groupByteCols), layout)] as number;
+            sums[col] = (sums[col] as number) + offset;
+          }
+        }
+        out.set(sums);
+      };
+    },
+  });
+}

@@ -1,0 +1,83 @@
+// What the importers of published layouts share: checks of their tensors and of their shape.
+import { checkFinite, checkInteger, checkLength, MAX_COLS, MAX_ROWS, rangeError, typeError } from "../../lib/check.ts";
+import { halfToFloat } from "../../lib/half.ts";
+
+export interface ImportShape {
+  /** Outputs of the layer. */
+  readonly rows: number;
+  /** Inputs of the layer. */
+  readonly cols: number;
+  /** Columns that share a scale. The last group of a row may be shorter. */
+  readonly groupSize: number;
+}
+
+/** Uniform codes as `uniform.pack` takes them: w[row, col] = scale · (code - zero). */
+export interface ImportedUniform extends ImportShape {
+  readonly bits: number;
+  /** [rows, cols] */
+  readonly codes: Uint8Array;
+  /** [rows, groups] */
+  readonly scales: Float32Array;
+  /** [rows, groups] */
+  readonly zeros: Float32Array;
+  /** Whether every zero is 2^(bits - 1), so that `zeros` says nothing. */
+  readonly symmetric: boolean;
+}
+
+/** Codes of a table: w[row, col] = scale · table[code]. */
+export interface ImportedTable extends ImportShape {
+  /** [rows, cols], from 0 to 15 */
+  readonly codes: Uint8Array;
+  /** [rows, groups] */
+  readonly scales: Float32Array;
+  readonly table: readonly number[];
+}
+
+/** Checks rows, cols and groupSize; more columns than there are count as all of them. */
+export function checkImportShape(where: string, shape: ImportShape): ImportShape & { groups: number } {
+  const rows = checkInteger(`${where}: rows`, shape.rows, 1, MAX_ROWS);
+  const cols = checkInteger(`${where}: cols`, shape.cols, 1, MAX_COLS);
+  const groupSize = Math.min(checkInteger(`${where}: groupSize`, shape.groupSize, 1, MAX_COLS), cols);
+  return { rows, cols, groupSize, groups: Math.ceil(cols / groupSize) };
+}
+
+export function checkWords(where: string, value: unknown, length: number, shape: string): Int32Array | Uint32Array {
+  if (!(value instanceof Int32Array || value instanceof Uint32Array)) throw typeError(where, "an Int32Array", value);
+  checkLength(where, value, length, shape);
+  return value;
+}
+
+export function checkBytes(where: string, value: unknown, length: number, shape: string): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw typeError(where, "a Uint8Array", value);
+  checkLength(where, value, length, shape);
+  return value;
+}
+
+/** Finite scales, as float32 or as the bits of float16. */
+export function checkScaleTensor(where: string, value: unknown, length: number, shape: string): Float32Array {
+  if (!(value instanceof Float32Array || value instanceof Uint16Array)) {
+    throw typeError(where, "a Float32Array, or a Uint16Array of float16 bits", value);
+  }
+  checkLength(where, value, length, shape);
+  const floats = value instanceof Float32Array ? value : halfToFloat(where, value);
+  checkFinite(where, floats);
+  return floats;
+}
+
+/** A number that must be a multiple of another. */
+export function checkMultiple(where: string, value: number, of: number, why: string): void {
+  if (value % of !== 0) throw rangeError(where, `a multiple of ${of} (${why})`, value);
+}
+
+/** [rows, groups] from [groups, rows]. */
+export function transpose(from: Float32Array, rows: number, groups: number): Float32Array {
+  const to = new Float32Array(rows * groups);
+  for (let group = 0; group < groups; group++) {
+    for (let row = 0; row < rows; row++) to[row * groups + group] = from[group * rows + row] as number;
+  }
+  return to;
+}
+
+export function isSymmetric(zeros: Float32Array, bits: number): boolean {
+  return zeros.every((zero) => zero === 2 ** (bits - 1));
+}

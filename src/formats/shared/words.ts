@@ -1,0 +1,119 @@
+// Codes of 2 to 8 bits in words, a strip of 16 rows at a time; assembly/dot/README.md and assembly/codebook/README.md have
+// the drawings. A code of 3, 5 or 6 bits is split into fields of 2 or 4 bits and the bits above them.
+import { STRIP_ROWS } from "../../kernels/types.ts";
+import { type Layout, UNIT_COLS } from "../../matrix/layout.ts";
+
+/** Fields of `bits` bits that hold the bits from `shift` on, of `words` words in a chunk. */
+interface Part {
+  readonly bits: number;
+  readonly shift: number;
+  readonly words: number;
+}
+
+const PARTS: Readonly<Record<number, readonly Part[]>> = {
+  2: [{ bits: 2, shift: 0, words: 1 }],
+  3: [
+    { bits: 2, shift: 0, words: 2 },
+    { bits: 1, shift: 2, words: 1 },
+  ],
+  4: [{ bits: 4, shift: 0, words: 1 }],
+  5: [
+    { bits: 4, shift: 0, words: 4 },
+    { bits: 1, shift: 4, words: 1 },
+  ],
+  6: [
+    { bits: 4, shift: 0, words: 2 },
+    { bits: 2, shift: 4, words: 1 },
+  ],
+  8: [{ bits: 8, shift: 0, words: 2 }],
+};
+
+/** How a word is built: of 4 bytes, each row in a lane of a vector; or of 16, a whole vector of one row. */
+export interface Words {
+  readonly bits: number;
+  readonly wordBytes: 4 | 16;
+}
+
+// Of 8-bit codes those of odd columns are stored less 128.
+const flip = (bits: number, column: number): number => (bits === 8 && column & 1 ? 0x80 : 0);
+
+/** Writes the codes of one row, 0..2^bits - 1. `out` is zero where it is not written. */
+export type CodeWriter = (row: number, out: Uint8Array) => void;
+
+/** Field j of byte i of a word is column wordBytes · j + i of the columns of the word. */
+export function writeWords(bytes: Uint8Array, rows: number, words: Words, layout: Layout, writeRow: CodeWriter): void {
+  const { byteCols, paddedRows } = layout;
+  const { bits, wordBytes } = words;
+  const codes = new Uint8Array(byteCols * UNIT_COLS);
+  const chunk = chunkOf(words);
+  for (let row = 0; row < paddedRows; row++) {
+    codes.fill(0);
+    if (row < rows) writeRow(row, codes);
+    let from = rowAt(row, words, layout, chunk);
+    for (let c = 0; c < codes.length; c += chunk.cols, from += chunk.step) {
+      for (const { at, col, bits: width, shift } of chunk.words) {
+        const mask = (1 << width) - 1;
+        const first = c + col;
+        const to = from + at;
+        for (let i = 0; i < wordBytes; i++) {
+          let byte = flip(bits, i);
+          for (let j = 0, k = first + i; j < 8; j += width, k += wordBytes) {
+            byte ^= (((codes[k] as number) >> shift) & mask) << j;
+          }
+          bytes[to + i] = byte;
+        }
+      }
+    }
+  }
+}
+
+/** The codes of a row, padding included. */
+export function readWords(bytes: Uint8Array, row: number, words: Words, layout: Layout, codes: Uint8Array): void {
+  const { bits, wordBytes } = words;
+  const chunk = chunkOf(words);
+  codes.fill(0);
+  let from = rowAt(row, words, layout, chunk);
+  for (let c = 0; c < codes.length; c += chunk.cols, from += chunk.step) {
+    for (const { at, col, bits: width, shift } of chunk.words) {
+      const mask = (1 << width) - 1;
+      for (let i = 0; i < wordBytes; i++) {
+        const byte = (bytes[from + at + i] as number) ^ flip(bits, i);
+        for (let j = 0, k = c + col + i; j < 8; j += width, k += wordBytes) {
+          codes[k] = (codes[k] as number) | (((byte >> j) & mask) << shift);
+        }
+      }
+    }
+  }
+}
+
+/** The words of one row in a chunk: offset in bytes, first column, field width and the shift of its bits in a code. */
+interface Chunk {
+  readonly words: readonly {
+    readonly at: number;
+    readonly col: number;
+    readonly bits: number;
+    readonly shift: number;
+  }[];
+  readonly cols: number;
+  /** Bytes from a row's words in one chunk to those in the next. */
+  readonly step: number;
+}
+
+// 4-byte words: [chunk][word][16 rows]; 16-byte words: [chunk][16 rows][word].
+function chunkOf({ bits, wordBytes }: Words): Chunk {
+  const wordStep = wordBytes === 4 ? wordBytes * STRIP_ROWS : wordBytes;
+  const words = (PARTS[bits] as readonly Part[]).flatMap((part) =>
+    Array.from({ length: part.words }, (_, word) => ({ ...part, col: (word * wordBytes * 8) / part.bits })),
+  );
+  return {
+    words: words.map(({ bits: width, shift, col }, i) => ({ at: i * wordStep, col, bits: width, shift })),
+    cols: (words.length * wordBytes * 8) / bits,
+    step: words.length * wordBytes * STRIP_ROWS,
+  };
+}
+
+/** Offset of a row's words in its first chunk. */
+function rowAt(row: number, { bits, wordBytes }: Words, { byteCols }: Layout, { words }: Chunk): number {
+  const inStrip = row % STRIP_ROWS;
+  return (row - inStrip) * byteCols * bits + inStrip * wordBytes * (wordBytes === 4 ? 1 : words.length);
+}

@@ -1,0 +1,147 @@
+import { checkFloats, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import { absoluteMeans, type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
+import type { Matrix } from "../../matrix/spec.ts";
+import { groupsOf } from "../../numeric/shape.ts";
+import type { Lowbit } from "../../runtime/features.ts";
+import { makePlanes } from "../shared/plane-matrix.ts";
+import type { RowWriter } from "../shared/planes.ts";
+import { makeWords } from "../shared/word-matrix.ts";
+import type { CodeWriter } from "../shared/words.ts";
+
+/**
+ * w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as codes of 2 bits, for activation "lut8" as two bit planes.
+ * groupSize is a multiple of 16, for "lut8" of 8.
+ */
+export interface TernaryPackOptions extends CommonOptions {
+  /**
+   * Int8Array [rows, cols] of -1, 0 and 1, or Uint8Array [rows, ceil(cols / 4)]: column 4b + j in bits 2j and 2j + 1 of
+   * byte b, as w + 1.
+   */
+  readonly codes: Int8Array | Uint8Array;
+  /** [1], [rows] or [rows, ceil(cols / groupSize)] */
+  readonly scales: Float32Array;
+}
+
+export interface TernaryQuantizeOptions extends CommonOptions {
+  /** What shares a scale: the matrix (default), each row, or this number as the scale of all. Not with groupSize. */
+  readonly scale?: "matrix" | "row" | number;
+}
+
+// The published quantiser does not let a scale fall below this.
+const MIN_SCALE = 1e-5;
+
+/**
+ * BitNet b1.58 absmean: scale = mean |w|, codes = round(w / scale) half to even, clipped to -1..1.
+ *
+ * @param w [rows, cols] row-major
+ * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; OutOfMemoryError
+ */
+export function quantize(lb: Lowbit, w: Float32Array, options: TernaryQuantizeOptions): Matrix {
+  const where = "ternary.quantize";
+  const shape = checkShape(where, "ternary", options);
+  const { rows, cols, groupSize } = shape;
+  checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
+  const scales = absmeanScales(where, w, shape, options);
+  const groups = groupsOf(shape);
+  return make(where, lb, shape, scales, (row, out) => {
+    const start = row * cols;
+    for (let col = 0; col < cols; col++) {
+      const scale = scales.length === 1 ? scales[0] : scales[row * groups + Math.floor(col / groupSize)];
+      // round(v) half to even, clipped, is > 0 from above 1/2 on, and < 0 from below -1/2 on.
+      const v = (w[start + col] as number) / (scale as number);
+      out[col] = v > 0.5 ? 3 : v < -0.5 ? 1 : 2;
+    }
+  });
+}
+
+// Codes w + 2, as uniform weights of 2 bits have them; as planes for lookup tables.
+function make(where: string, lb: Lowbit, shape: Shape, scales: Float32Array, writeRow: CodeWriter): Matrix {
+  const content = { label: "ternary", format: "ternary", shape, scales: [scales] } as const;
+  if (shape.activation !== "lut8") return makeWords(where, lb, { ...content, writeRow, level: (code) => code - 2 });
+  const codes = new Uint8Array(shape.cols);
+  const writePlanes: RowWriter = (row, out) => {
+    writeRow(row, codes);
+    // Plane 0 has the columns with w >= 0, plane 1 those with w > 0.
+    for (let col = 0; col < codes.length; col++) {
+      const code = codes[col] as number;
+      const at = (col >> 3) << 1;
+      out[at] = (out[at] as number) | ((code >> 1) << (col & 7));
+      out[at + 1] = (out[at + 1] as number) | ((code & (code >> 1)) << (col & 7));
+    }
+  };
+  return makePlanes(where, lb, { ...content, writeRow: writePlanes });
+}
+
+function absmeanScales(where: string, w: Float32Array, shape: Shape, options: TernaryQuantizeOptions): Float32Array {
+  const { scale } = options;
+  if (scale !== undefined && options.groupSize !== undefined) {
+    throw rangeError(`${where}: scale`, "no scale together with groupSize", String(scale));
+  }
+  if (typeof scale === "number") {
+    const value = Math.fround(scale);
+    if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
+      throw rangeError(`${where}: scale`, "a positive, finite float32", String(scale));
+    }
+    absoluteMeans(`${where}: w`, w, shape);
+    return Float32Array.of(value);
+  }
+  if (scale !== undefined && scale !== "matrix" && scale !== "row") {
+    const expected = '"matrix", "row" or a number';
+    if (typeof scale === "string") throw rangeError(`${where}: scale`, expected, JSON.stringify(scale));
+    throw typeError(`${where}: scale`, expected, scale);
+  }
+  const means = absoluteMeans(`${where}: w`, w, shape);
+  if (scale !== "row" && options.groupSize === undefined) {
+    // All rows are equally long, so the mean of their means is that of the matrix.
+    const mean = means.reduce((sum, v) => sum + v, 0) / means.length;
+    return Float32Array.of(Math.max(mean, MIN_SCALE));
+  }
+  return Float32Array.from(means, (mean) => Math.max(mean, MIN_SCALE));
+}
+
+/**
+ * A matrix of codes that are there already.
+ *
+ * @throws TypeError, RangeError for a wrong argument, a code that is not -1, 0 or 1 (its index is named), NaN or
+ * Infinity in scales; OutOfMemoryError
+ */
+export function pack(lb: Lowbit, options: TernaryPackOptions): Matrix {
+  const where = "ternary.pack";
+  const shape = checkShape(where, "ternary", options);
+  const writeRow = codeRows(`${where}: codes`, options.codes, shape.rows, shape.cols);
+  return make(where, lb, shape, checkScales(`${where}: scales`, options.scales, shape), writeRow);
+}
+
+function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, cols: number): CodeWriter {
+  if (codes instanceof Int8Array) {
+    checkLength(where, codes, rows * cols, `rows ${rows} x cols ${cols}`);
+    return (row, out) => {
+      for (let col = 0, at = row * cols; col < cols; col++, at++) {
+        const code = codes[at] as number;
+        if (code < -1 || code > 1) throw rangeError(where, "-1, 0 or 1", `${code} at index ${at}`);
+        out[col] = code + 2;
+      }
+    };
+  }
+  if (!(codes instanceof Uint8Array))
+    throw typeError(where, "an Int8Array of codes or a Uint8Array of 2-bit codes", codes);
+  const rowBytes = Math.ceil(cols / 4);
+  checkLength(where, codes, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes of 4 columns`);
+  const last = rowBytes - 1;
+  return (row, out) => {
+    const start = row * rowBytes;
+    for (let b = 0, col = 0; b <= last; b++) {
+      const byte = codes[start + b] as number;
+      // Codes 3 of the row's columns, as bits; what is behind the last column is not looked at.
+      const mask = b < last ? 0x55 : 0x55 >> (2 * (4 * rowBytes - cols));
+      if ((byte & (byte >> 1) & mask) !== 0) refuse(where, codes.subarray(start, start + rowBytes), row, cols);
+      for (let j = 0; j < 8 && col < cols; j += 2) out[col++] = ((byte >> j) & 3) + 1;
+    }
+  };
+}
+
+function refuse(where: string, line: Uint8Array, row: number, cols: number): never {
+  let col = 0;
+  while (col < cols && (((line[col >> 2] as number) >> (2 * (col & 3))) & 3) !== 3) col++;
+  throw rangeError(where, "codes 0, 1 or 2", `3 at row ${row}, column ${col}`);
+}

@@ -1,0 +1,163 @@
+// What the binaries export, typed.
+
+export type Gemv = (
+  weights: number,
+  scales: number,
+  tables: number,
+  steps: number,
+  y: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  byteCols: number,
+  groupByteCols: number,
+  factor: number,
+  offsets: number,
+  sums: number,
+  extra: number,
+) => void;
+
+export type Gemm = (
+  weights: number,
+  scales: number,
+  panel: number,
+  sums: number,
+  factors: number,
+  y: number,
+  scratch: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  byteCols: number,
+  groupByteCols: number,
+  n: number,
+  offsets: number,
+  floatSums: number,
+  unpack: number,
+  extra: number,
+) => void;
+
+export type ComplexGemv = (
+  weights: number,
+  scales: number,
+  tables: number,
+  steps: number,
+  y: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  byteCols: number,
+  groupByteCols: number,
+  part: number,
+  shared: number,
+  planes: number,
+  kinds: number,
+) => void;
+
+export type ComplexGemm = (
+  weights: number,
+  scales: number,
+  panel: number,
+  sums: number,
+  y: number,
+  scratch: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  byteCols: number,
+  groupByteCols: number,
+  n: number,
+  shared: number,
+  planes: number,
+  kinds: number,
+) => void;
+
+export type BranchAdd = (
+  y: number,
+  rowBegin: number,
+  rowEnd: number,
+  paddedRows: number,
+  bias: number,
+  t: number,
+  a: number,
+  rank: number,
+  sparse: number,
+  colBytes: number,
+  x: number,
+) => void;
+
+export type FinishComplex = (
+  y: number,
+  paddedRows: number,
+  rowBegin: number,
+  rowEnd: number,
+  fa: number,
+  ga: number,
+  fb: number,
+  gb: number,
+) => void;
+
+export type CombineDigits = (y: number, stride: number, rowBegin: number, rowEnd: number, factor: number) => void;
+
+type PrepareInt8 = (x: number, tables: number, byteCols: number, r: number) => void;
+type PrepareLut8 = (
+  x: number,
+  tables: number,
+  steps: number,
+  byteCols: number,
+  groupByteCols: number,
+  p: number,
+) => void;
+type Pairs = (q0: number, q1: number, panel: number, byteCols: number) => void;
+
+/** What both binaries export besides gemv and gemm. */
+export interface PrepareExports {
+  absmax(x: number, n: number): number;
+  prepare_binary_int8: PrepareInt8;
+  prepare_binary_lut8: PrepareLut8;
+  prepare_ternary_lut8: PrepareLut8;
+  prepare_complex_lut8: PrepareLut8;
+  prepare_f32(x: number, tables: number, byteCols: number, p: number): void;
+  prepare_fixed(x: number, tables: number, byteCols: number, r: number): void;
+  prepare_float_sums(x: number, sums: number, byteCols: number, groupByteCols: number, p: number): void;
+  prepare_q8(x: number, q: number, byteCols: number, r: number): void;
+  prepare_digits(x: number, q: number, stride: number, byteCols: number, r: number): void;
+  prepare_sums(q: number, sums: number, floatSums: number, byteCols: number, groupByteCols: number): void;
+  prepare_quads(q: number, panel: number, byteCols: number): void;
+  prepare_fields(q: number, panel: number, byteCols: number): void;
+  prepare_wide(q: number, panel: number, byteCols: number): void;
+  prepare_twice(q: number, panel: number, byteCols: number): void;
+  prepare_lattice(q: number, tables: number, byteCols: number): void;
+  prepare_bitplane_bits(
+    x: number,
+    planes: number,
+    record: number,
+    sums: number,
+    cols: number,
+    byteCols: number,
+    groupByteCols: number,
+    ratio: number,
+    zero: number,
+    types: number,
+  ): void;
+  abs_sum(x: number, n: number): number;
+  least(x: number, n: number, sign: number): number;
+  prepare_byte_pairs(
+    q: number,
+    panel: number,
+    sums: number,
+    floatSums: number,
+    byteCols: number,
+    groupByteCols: number,
+  ): void;
+  prepare_pairs: Pairs;
+  prepare_wide_pairs: Pairs;
+  prepare_scaled(x: number, colScale: number, scaled: number, byteCols: number): void;
+  prepare_lowrank(x: number, b: number, t: number, rank: number, byteCols: number): void;
+  branch_add: BranchAdd;
+  finish_complex: FinishComplex;
+  combine_digits: CombineDigits;
+  transform_hadamard(x: number, n: number, size: number, factor: number): void;
+  transform_signs(x: number, y: number, offsets: number, tables: number, k: number, cols: number): void;
+  transform_product(a: number, b: number, y: number, rows: number, inner: number, cols: number): void;
+}

@@ -1,0 +1,120 @@
+import { checkFloats, rangeError } from "../../lib/check.ts";
+import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
+import { checkFiniteComplex, checkHeads, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
+
+/**
+ * Re⟨q, k⟩ / sqrt(headDim) = (q_re · k_re + q_im · k_im) / sqrt(headDim) of every query with every key, without a mask: the
+ * real part of the Hermitian product Σ q · conj(k), which iFairy's softmax takes.
+ *
+ * @param q [queries, heads, headDim]
+ * @param k [keys, heads, headDim]
+ * @param out [heads, queries, keys], written and returned; a new array without it
+ * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in q or k
+ */
+export function scores(q: ComplexArray, k: ComplexArray, options: HeadOptions, out?: Float32Array): Float32Array {
+  const { heads, headDim } = checkHeads("scores", options);
+  const size = heads * headDim;
+  const queries = tokensOf("scores: q", q, size, "heads x headDim");
+  const keys = tokensOf("scores: k", k, size, "heads x headDim");
+  checkFiniteComplex("scores: q", q);
+  checkFiniteComplex("scores: k", k);
+  const length = heads * queries * keys;
+  const y = out === undefined ? new Float32Array(length) : out;
+  checkFloats("scores: out", y, length, `heads ${heads} x queries ${queries} x keys ${keys}`);
+  for (let head = 0, i = 0; head < heads; head++) {
+    for (let query = 0; query < queries; query++) {
+      for (let key = 0; key < keys; key++, i++) {
+        y[i] = score(q, query * size + head * headDim, k, key * size + head * headDim, headDim);
+      }
+    }
+  }
+  return y;
+}
+
+/**
+ * Causal attention: y = Σ softmax(scores) · v, one softmax over the real scores for both parts of v, head by head (iFairy).
+ * The last query belongs to the last key, so query i of n sees the first keys - n + i + 1 of them: k and v may hold
+ * the tokens before, rotated as q is (see `rope`).
+ *
+ * @param q [queries, heads, headDim]
+ * @param k [keys, heads, headDim], at least as many as queries
+ * @param v [keys, heads, headDim]
+ * @param out [queries, heads, headDim], written and returned; may be q, but share no memory with k or v. New without it
+ * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in q, k or v where a query sees it; part of out
+ * may then be written
+ */
+export function attend(
+  q: ComplexArray,
+  k: ComplexArray,
+  v: ComplexArray,
+  options: HeadOptions,
+  out?: ComplexArray,
+): ComplexArray {
+  const { heads, headDim } = checkHeads("attend", options);
+  const size = heads * headDim;
+  const queries = tokensOf("attend: q", q, size, "heads x headDim");
+  const keys = tokensOf("attend: k", k, size, "heads x headDim");
+  if (keys < queries) throw rangeError("attend: k", `at least ${queries} tokens, one a query`, keys);
+  checkComplex("attend: v", v, keys * size, "as long as k");
+  const y = outputOf("attend", out, queries * size);
+  for (const [name, input] of Object.entries({ k, v })) {
+    if ([input.re, input.im].some((part) => overlap(part, y.re) || overlap(part, y.im))) {
+      throw rangeError("attend: out", `other memory than that of ${name}`, "the same");
+    }
+  }
+  const weights = new Float64Array(keys);
+  for (let query = 0; query < queries; query++) {
+    const seen = keys - queries + query + 1;
+    for (let head = 0; head < heads; head++) {
+      const offset = head * headDim;
+      let max = Number.NEGATIVE_INFINITY;
+      for (let key = 0; key < seen; key++) {
+        const value = score(q, query * size + offset, k, key * size + offset, headDim);
+        if (!Number.isFinite(value)) refuse(q, k, v);
+        weights[key] = value;
+        if (value > max) max = value;
+      }
+      let total = 0;
+      for (let key = 0; key < seen; key++) {
+        const weight = Math.exp((weights[key] as number) - max);
+        weights[key] = weight;
+        total += weight;
+      }
+      for (let d = offset; d < offset + headDim; d++) {
+        let re = 0;
+        let im = 0;
+        for (let key = 0; key < seen; key++) {
+          const weight = weights[key] as number;
+          re += weight * (v.re[key * size + d] as number);
+          im += weight * (v.im[key * size + d] as number);
+        }
+        if (!Number.isFinite(re + im)) refuse(q, k, v);
+        y.re[query * size + d] = re / total;
+        y.im[query * size + d] = im / total;
+      }
+    }
+  }
+  return y;
+}
+
+function score(q: ComplexArray, qStart: number, k: ComplexArray, kStart: number, headDim: number): number {
+  let sum = 0;
+  for (let j = 0; j < headDim; j++) {
+    sum += (q.re[qStart + j] as number) * (k.re[kStart + j] as number);
+    sum += (q.im[qStart + j] as number) * (k.im[kStart + j] as number);
+  }
+  return sum / Math.sqrt(headDim);
+}
+
+function overlap(a: Float32Array, b: Float32Array): boolean {
+  return (
+    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
+  );
+}
+
+// Finite numbers have finite sums, in float64. Looking for others in a long cache every time would take as long as a head.
+function refuse(q: ComplexArray, k: ComplexArray, v: ComplexArray): void {
+  checkFiniteComplex("attend: q", q);
+  checkFiniteComplex("attend: k", k);
+  checkFiniteComplex("attend: v", v);
+}

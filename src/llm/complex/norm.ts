@@ -1,0 +1,34 @@
+import type { ComplexArray } from "../../lib/complex-array.ts";
+import { checkFiniteComplex, checkPositive, lengthOf, outputOf, tokensOf } from "./tokens.ts";
+
+/**
+ * y = gain ⊙ x / sqrt(mean(re² + im²) + eps), token by token (iFairy). The mean is of |x|² over `size` numbers, twice that
+ * of the 2 · size reals; `gain` scales re by its re and im by its im, which is no complex product.
+ *
+ * @param x [tokens, size]
+ * @param gain [size]; its length says what the size is
+ * @param eps greater than 0
+ * @param out [tokens, size], written and returned; may be x. New arrays without it
+ * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in x or gain
+ */
+export function rmsNorm(x: ComplexArray, gain: ComplexArray, eps: number, out?: ComplexArray): ComplexArray {
+  const size = lengthOf("rmsNorm: gain", gain);
+  const tokens = tokensOf("rmsNorm: x", x, size, "the length of gain");
+  checkPositive("rmsNorm: eps", eps);
+  checkFiniteComplex("rmsNorm: x", x);
+  checkFiniteComplex("rmsNorm: gain", gain);
+  const y = outputOf("rmsNorm", out, tokens * size);
+  for (let start = 0; start < tokens * size; start += size) {
+    // float64: squares of float32 neither overflow nor vanish.
+    let sum = 0;
+    for (let i = start; i < start + size; i++) sum += (x.re[i] as number) ** 2 + (x.im[i] as number) ** 2;
+    const scale = 1 / Math.sqrt(sum / size + eps);
+    for (let j = 0; j < size; j++) {
+      const re = x.re[start + j] as number;
+      const im = x.im[start + j] as number;
+      y.re[start + j] = re * scale * (gain.re[j] as number);
+      y.im[start + j] = im * scale * (gain.im[j] as number);
+    }
+  }
+  return y;
+}

@@ -1,0 +1,65 @@
+import { checkInteger, checkLength, typeError } from "../../lib/check.ts";
+import type { ComplexArray } from "../../lib/complex-array.ts";
+import { checkFiniteComplex, checkHeads, checkPositive, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
+
+export interface RopeOptions extends HeadOptions {
+  /** theta, the base of the wavelengths: `rope_theta` of a model's config. */
+  readonly base: number;
+}
+
+/** An angle is a position times at most 1, so float64 leaves it an error of 2^-22 at most: that of a float32 near 1. */
+const MAX_POSITION = 2 ** 31 - 1;
+
+/**
+ * Rotary position embedding: y = x · e^{i · position · base^(-j / headDim)} for element j of each head. Every complex
+ * number is a pair by itself, so there are headDim frequencies, not headDim / 2, and headDim may be odd (iFairy, RoPE;
+ * Su et al., arXiv:2104.09864, eq. 12). For queries and keys, not values.
+ *
+ * @param x [tokens, heads, headDim]
+ * @param positions the position of the first token, which the others follow, or [tokens]: integers from 0 to 2^31 - 1
+ * @param out of the same shape, written and returned; may be x. New arrays without it
+ * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in x
+ */
+export function rope(
+  x: ComplexArray,
+  positions: number | ArrayLike<number>,
+  options: RopeOptions,
+  out?: ComplexArray,
+): ComplexArray {
+  const { heads, headDim } = checkHeads("rope", options);
+  const base = checkPositive("rope: base", options.base);
+  const size = heads * headDim;
+  const tokens = tokensOf("rope: x", x, size, "heads x headDim");
+  const each = positionsOf(positions, tokens);
+  checkFiniteComplex("rope: x", x);
+  const y = outputOf("rope", out, tokens * size);
+  const frequencies = Float64Array.from({ length: headDim }, (_, j) => base ** (-j / headDim));
+  for (let token = 0; token < tokens; token++) {
+    for (let j = 0; j < headDim; j++) {
+      const angle = (each[token] as number) * (frequencies[j] as number);
+      const cos = Math.cos(angle);
+      const sin = Math.sin(angle);
+      for (let i = token * size + j; i < (token + 1) * size; i += headDim) {
+        const re = x.re[i] as number;
+        const im = x.im[i] as number;
+        y.re[i] = re * cos - im * sin;
+        y.im[i] = re * sin + im * cos;
+      }
+    }
+  }
+  return y;
+}
+
+function positionsOf(positions: number | ArrayLike<number>, tokens: number): Float64Array {
+  if (typeof positions === "number") {
+    const first = checkInteger("rope: positions", positions, 0, MAX_POSITION - tokens + 1);
+    return Float64Array.from({ length: tokens }, (_, i) => first + i);
+  }
+  if (!Array.isArray(positions) && !ArrayBuffer.isView(positions)) {
+    throw typeError("rope: positions", "an integer or an array of integers", positions);
+  }
+  checkLength("rope: positions", positions, tokens, "tokens of x");
+  return Float64Array.from(positions, (position, i) =>
+    checkInteger(`rope: positions[${i}]`, position, 0, MAX_POSITION),
+  );
+}

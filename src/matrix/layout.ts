@@ -1,0 +1,151 @@
+import { STRIP_ROWS, TILE_ROWS } from "../kernels/types.ts";
+
+/** Columns of a unit: every layout pads columns to whole units, and kernels count in them. */
+export const UNIT_COLS = 8;
+
+/**
+ * Where things are in the stored bytes of a matrix: weights, then scales of each plane, offsets if there are any (see
+ * groupPlace), and tables of a codebook.
+ */
+export interface Layout {
+  /** Units of 8 columns, padding included. */
+  readonly byteCols: number;
+  readonly groupByteCols: number;
+  readonly groups: number;
+  readonly paddedRows: number;
+  readonly weightBytes: number;
+  /** Matrices of scales, one a plane. */
+  readonly planes: number;
+  readonly offsets: boolean;
+  /** Scales are those of one tile: all rows share them. */
+  readonly sharedScales: boolean;
+  /** Scales are one a row: groups only keep sums within 32 bits. */
+  readonly rowScales: boolean;
+  readonly tableBytes: number;
+  readonly bytes: number;
+}
+
+export interface LayoutOptions {
+  readonly rows: number;
+  readonly cols: number;
+  readonly groupSize: number;
+  /** Columns that the layout keeps together: a group is a multiple of it. */
+  readonly chunk: number;
+  readonly bitsPerWeight: number;
+  readonly planes?: number;
+  readonly offsets?: boolean;
+  /** Not together with offsets. */
+  readonly sharedScales?: boolean;
+  /** Not together with offsets or sharedScales. */
+  readonly rowScales?: boolean;
+  readonly tableBytes?: number;
+  /** Longest group whose sums fit int32; a longer one is stored as several with the same scale. */
+  readonly maxGroup?: number;
+}
+
+export function makeLayout(options: LayoutOptions): Layout {
+  const { rows, cols, chunk, bitsPerWeight, planes = 1, offsets = false, tableBytes = 0, maxGroup } = options;
+  const { sharedScales = false, rowScales = false } = options;
+  const chunkUnits = chunk / UNIT_COLS;
+  const byteCols = Math.ceil(cols / chunk) * chunkUnits;
+  const groupByteCols = Math.min(byteCols, chunkUnits * groupChunks(options.groupSize, cols, chunk, maxGroup));
+  const groups = Math.ceil(byteCols / groupByteCols);
+  const paddedRows = Math.ceil(rows / STRIP_ROWS) * STRIP_ROWS;
+  const weightBytes = paddedRows * byteCols * bitsPerWeight;
+  const scaleRows = sharedScales ? TILE_ROWS : paddedRows;
+  const bytes = weightBytes + scaleRows * (rowScales ? 1 : groups) * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
+  return {
+    byteCols,
+    groupByteCols,
+    groups,
+    paddedRows,
+    weightBytes,
+    planes,
+    offsets,
+    sharedScales,
+    rowScales,
+    tableBytes,
+    bytes,
+  };
+}
+
+// Chunks of a stored group: those of a given one, or the most that divide them and stay within maxGroup columns.
+function groupChunks(groupSize: number, cols: number, chunk: number, maxGroup = groupSize): number {
+  const chunks = Math.ceil(groupSize / chunk);
+  const most = Math.floor(maxGroup / chunk);
+  if (groupSize <= maxGroup) return chunks;
+  if (groupSize >= cols) return most;
+  let largest = most;
+  while (chunks % largest !== 0) largest--;
+  return largest;
+}
+
+/**
+ * Where the scale or offset of a group of a row is among those of its plane: float32 [tile of 64 rows][groups][rows of the
+ * tile], so that a kernel reads those of a tile in order.
+ */
+export function groupPlace(row: number, group: number, layout: Layout): number {
+  const { groups, paddedRows, sharedScales, rowScales } = layout;
+  if (rowScales) return row;
+  if (sharedScales) return group * TILE_ROWS + (row % TILE_ROWS);
+  const tile = row - (row % TILE_ROWS);
+  return tile * groups + group * Math.min(TILE_ROWS, paddedRows - tile) + (row - tile);
+}
+
+/** Floats of the scales of a plane. */
+export function scaleFloats({ groups, paddedRows, sharedScales, rowScales }: Layout): number {
+  return (rowScales ? 1 : groups) * (sharedScales ? TILE_ROWS : paddedRows);
+}
+
+/** Offset of the scales of the first plane, in bytes; those of plane p follow at p · scaleFloats · 4. */
+export function scalesAt(layout: Layout): number {
+  return layout.weightBytes;
+}
+
+export function offsetsAt(layout: Layout): number {
+  return layout.weightBytes + layout.planes * scaleFloats(layout) * 4;
+}
+
+export function tablesAt(layout: Layout): number {
+  return layout.bytes - layout.tableBytes;
+}
+
+/**
+ * Writes scales or offsets in the order of the kernels.
+ * @param floats those of a plane, of the stored bytes
+ * @param values [1], [rows] or [rows, ceil(cols / groupSize)]; shared scales: [1] or [ceil(cols / groupSize)]
+ */
+export function writeGroupValues(
+  floats: Float32Array,
+  values: Float32Array,
+  rows: number,
+  groupSize: number,
+  layout: Layout,
+): void {
+  const { groups, groupByteCols } = layout;
+  const given = values.length / rows; // groups that were given, of which a stored one may be a part
+  if (layout.sharedScales) {
+    for (let i = 0; i < floats.length; i++) floats[i] = values[Math.floor(i / TILE_ROWS) % values.length] as number;
+    return;
+  }
+  floats.fill(0);
+  for (let group = 0; group < groups; group++) {
+    const from = given > 1 ? Math.floor((group * groupByteCols * UNIT_COLS) / groupSize) : 0;
+    for (let row = 0; row < rows; row++) {
+      floats[groupPlace(row, group, layout)] = (given < 1 ? values[0] : values[row * given + from]) as number;
+    }
+  }
+}
+
+/**
+ * The other way, for one row: out[col] = scale · out[col] + offset. One plane.
+ * @param floats the stored bytes as float32
+ */
+export function readGroupValues(floats: Float32Array, row: number, layout: Layout, out: Float32Array): void {
+  const groupCols = layout.groupByteCols * UNIT_COLS;
+  for (let col = 0; col < out.length; col++) {
+    const at = groupPlace(row, Math.floor(col / groupCols), layout);
+    const offset = layout.offsets ? (floats[offsetsAt(layout) / 4 + at] as number) : 0;
+    out[col] = (floats[scalesAt(layout) / 4 + at] as number) * (out[col] as number) + offset;
+  }
+}

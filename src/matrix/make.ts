@@ -1,0 +1,102 @@
+// What every format does to become a matrix.
+import { formatOf } from "../kernels/formats.ts";
+import { candidates } from "../kernels/registry.ts";
+import type { FormatName } from "../kernels/types.ts";
+import { checkChoice } from "../lib/check.ts";
+import { engineOf } from "../runtime/engine.ts";
+import { type SharedTable, shareTable } from "../runtime/tables.ts";
+import { weightBits } from "./bits.ts";
+import { type Layout, makeLayout, offsetsAt, scaleFloats, scalesAt, tablesAt, writeGroupValues } from "./layout.ts";
+import { PackedMatrix } from "./packed.ts";
+import type { Shape } from "./shape.ts";
+import type { ComplexSpec, MatrixSpec } from "./spec.ts";
+
+/** What a format brings to makeMatrix. */
+export interface Content {
+  /** `matrix.format` */
+  readonly label: string;
+  readonly format: FormatName;
+  readonly shape: Shape;
+  /** Scales of each plane (one without planes): [1], [rows] or [rows, groups], checked. */
+  readonly scales: readonly Float32Array[];
+  /** Added to every weight of a group: the same lengths. */
+  readonly offsets?: Float32Array | undefined;
+  /** Written behind everything else; its length is that of the format's table. */
+  readonly tables?: Uint8Array | undefined;
+  /** A table that other matrices may read, too (src/shared.ts). */
+  readonly shared?: Uint8Array;
+  readonly columnOrder?: Uint32Array | undefined;
+  /** Bit planes: `MatrixSpec.types`. */
+  readonly types?: number;
+  /** Complex: `MatrixSpec.complex`. Rows and columns of `shape` are those of the complex matrix. */
+  readonly complex?: ComplexSpec;
+  /** Scales are [1] or [groups]: all rows share them. */
+  readonly sharedScales?: boolean;
+  /** Fills the weights, which are the first layout.weightBytes of `bytes`. */
+  readonly write: (bytes: Uint8Array, layout: Layout) => void;
+  readonly reader: (layout: Layout) => MatrixSpec["readRow"];
+}
+
+/** Allocates and fills a matrix. A writer that throws leaves memory as it was. */
+export function makeMatrix(where: string, lb: unknown, content: Content): PackedMatrix {
+  const engine = engineOf(where, lb);
+  const { format, shape, scales, offsets, tables, types, complex } = content;
+  const { rows, cols, groupSize, activation, kernel } = shape;
+  if (kernel !== undefined) {
+    const names = (["gemv", "gemm"] as const)
+      .flatMap((op) => candidates(op, format, activation, engine.variant))
+      .map((row) => row.name);
+    checkChoice(`${where}: kernel`, kernel, names);
+  }
+  const { chunk, bits, layout: kind, maxGroup } = formatOf(format, activation);
+  const layout = makeLayout({
+    rows,
+    cols,
+    groupSize,
+    chunk,
+    bitsPerWeight: types ? weightBits(types) : kind === "planes" && bits === 1 ? scales.length : bits,
+    planes: scales.length,
+    offsets: offsets !== undefined,
+    sharedScales: content.sharedScales ?? false,
+    ...(tables && { tableBytes: tables.length }),
+    ...(maxGroup !== undefined && { maxGroup }),
+    rowScales: formatOf(format, activation).rowScales ?? false,
+  });
+  const { arena } = engine;
+  const address = arena.allocate(layout.bytes);
+  let shared: SharedTable | undefined;
+  try {
+    if (content.shared) shared = shareTable(engine, content.shared);
+    const bytes = arena.bytes.subarray(address, address + layout.bytes);
+    content.write(bytes.subarray(0, layout.weightBytes), layout);
+    const groupFloats = scaleFloats(layout);
+    const floatsAt = (offset: number): Float32Array => {
+      const start = (address + offset) / 4;
+      return arena.floats.subarray(start, start + groupFloats);
+    };
+    for (const [plane, values] of scales.entries()) {
+      writeGroupValues(floatsAt(scalesAt(layout) + plane * groupFloats * 4), values, rows, groupSize, layout);
+    }
+    if (offsets) writeGroupValues(floatsAt(offsetsAt(layout)), offsets, rows, groupSize, layout);
+    if (tables) bytes.set(tables, tablesAt(layout));
+    const spec: MatrixSpec = {
+      label: content.label,
+      format,
+      rows: complex ? 2 * rows : rows,
+      cols: complex ? 2 * cols : cols,
+      activation,
+      layout,
+      columnOrder: content.columnOrder,
+      types,
+      complex,
+      shared,
+      kernel,
+      readRow: content.reader(layout),
+    };
+    return new PackedMatrix(engine, spec, address);
+  } catch (error) {
+    arena.release(address);
+    shared?.release();
+    throw error;
+  }
+}

@@ -1,0 +1,38 @@
+// What the quantisers share: the shape and the check of their input, and when they hand over.
+import { checkFinite, checkFloats, checkInteger, checkOptions, MAX_COLS, MAX_ROWS } from "../lib/check.ts";
+
+export function checkGroups(where: string, options: { rows: number; cols: number; groupSize?: number }): GroupShape {
+  checkOptions(`${where}: options`, options);
+  const rows = checkInteger(`${where}: rows`, options.rows, 1, MAX_ROWS);
+  const cols = checkInteger(`${where}: cols`, options.cols, 1, MAX_COLS);
+  return { rows, cols, groupSize: checkInteger(`${where}: groupSize`, options.groupSize ?? cols, 1, MAX_COLS) };
+}
+
+/** A row-major matrix, checked by the caller. */
+export interface MatrixShape {
+  readonly rows: number;
+  readonly cols: number;
+}
+
+/** Columns in groups that share their parameters; the last group of a row may be shorter. */
+export interface GroupShape extends MatrixShape {
+  /** A multiple of 8, or at least cols. */
+  readonly groupSize: number;
+}
+
+/**
+ * Weights between two yields of a generator, at least: a few milliseconds at 50 to 500 ns a weight. A row, or a group of
+ * a row, is never interrupted.
+ */
+export const STEP_WEIGHTS = 8192;
+
+export function groupsOf({ cols, groupSize }: Pick<GroupShape, "cols" | "groupSize">): number {
+  return Math.ceil(cols / groupSize);
+}
+
+/** Refuses a wrong type or length, and NaN and Infinity with their index. */
+export function checkWeights(where: string, w: unknown, { rows, cols }: MatrixShape): Float32Array {
+  const values = checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
+  checkFinite(`${where}: w`, values, "finite weights");
+  return values;
+}

@@ -1,0 +1,312 @@
+import type { Variant } from "../kernels/types.ts";
+import { checkChoice, checkInteger, checkOptions, describe, rangeError, typeError } from "../lib/check.ts";
+import { UnsupportedRuntimeError } from "../lib/errors.ts";
+import { attachEngine, Engine } from "./engine.ts";
+import { acceptsRelaxed, type Features, type Lowbit } from "./features.ts";
+import type { MemoryUse } from "./memory.ts";
+import type { Pool } from "./pool.ts";
+import { toShared } from "./shared-module.ts";
+import { brokenModule, checkBody, checkModule, checkResponse } from "./wrong-module.ts";
+
+/** A compiled module, its bytes, where they come from, or a promise of any of these. */
+export type ModuleSource = LoadedSource | Promise<LoadedSource>;
+
+type LoadedSource =
+  | WebAssembly.Module
+  | BufferSource
+  | Response
+  | URL
+  | { readonly default: WebAssembly.Module | BufferSource };
+
+export interface InitOptions {
+  /** "auto" (default): relaxed SIMD where the runtime has it and passes a known-answer probe, else plain SIMD. */
+  readonly variant?: "auto" | Variant;
+  /**
+   * Threads to compute on, the calling one included: a number from 1 (default) to 256, or "auto" for one a processor, at
+   * most 8. `features.threads` says how many there are, and `features.threadsReason` why fewer.
+   */
+  readonly threads?: number | "auto";
+  /** Address of `lowbit/worker.js`, where a bundler does not bring it along: docs/runtimes.md. */
+  readonly worker?: URL | string;
+  /** One of `lowbit/wasm/simd.wasm` and `lowbit/wasm/relaxed.wasm`, where the built-in copy cannot be used. */
+  readonly module?: ModuleSource;
+}
+
+const VARIANTS = ["auto", "relaxed", "simd"] as const;
+
+/**
+ * Loads the kernels. Nothing is compiled before this is called; each call makes an instance with a memory of its own.
+ *
+ * @throws TypeError, RangeError for bad options
+ * @throws UnsupportedRuntimeError (as a rejection) when the runtime has no WebAssembly SIMD, may not compile, or lacks
+ * the variant asked for
+ */
+export async function init(options: InitOptions = {}): Promise<Lowbit> {
+  const { variant, threads } = checkInit("init", options);
+  const workers = threads === 1 ? ALONE : await startWorkers(threads, options.worker);
+  try {
+    return await load(options.module, variant, workers);
+  } catch (error) {
+    workers.pool?.dispose();
+    throw error;
+  }
+}
+
+async function load(source: ModuleSource | undefined, variant: "auto" | Variant, workers: Workers): Promise<Lowbit> {
+  const shared = workers.pool !== undefined;
+  if (source !== undefined) return open("init", await compileSource("init", source, shared), variant, workers);
+  let relaxedReason = "variant simd was asked for";
+  if (variant !== "simd") {
+    if (!acceptsRelaxed()) {
+      relaxedReason = "this runtime does not accept relaxed SIMD";
+    } else {
+      const module = await compileBuiltIn("relaxed", shared);
+      const failure = probeFailure(module);
+      if (!failure) return openWith(module, "relaxed", workers);
+      relaxedReason = failure;
+    }
+    if (variant === "relaxed") {
+      throw new UnsupportedRuntimeError(`init: variant "relaxed": ${relaxedReason}; use "auto" or "simd"`);
+    }
+  }
+  return openWith(await compileBuiltIn("simd", shared), "simd", workers, relaxedReason);
+}
+
+/**
+ * The same from a module or bytes that are already here, without a promise, and on one thread: workers need time to start.
+ *
+ * @throws as `init` rejects
+ */
+export function initSync(
+  module: WebAssembly.Module | BufferSource,
+  options: Omit<InitOptions, "module" | "worker"> = {},
+): Lowbit {
+  const { variant: wanted, threads } = checkInit("initSync", options);
+  const compiled = compileNow("initSync", module);
+  const { variant, relaxedReason } = inspect("initSync", compiled, wanted);
+  const reason = threads === 1 ? undefined : "initSync computes on one thread; init() starts workers";
+  return makeHandle(new Engine(compiled, variant, !isPlain(compiled)), relaxedReason, undefined, reason);
+}
+
+/** Workers that load while the binary is compiled, or why there are none. */
+interface Workers {
+  readonly pool?: Pool | undefined;
+  readonly reason?: string | undefined;
+}
+
+const ALONE: Workers = {};
+
+async function startWorkers(threads: number | "auto", worker: URL | string | undefined): Promise<Workers> {
+  const { Pool, automaticThreads, threadsMissing } = await import("./pool.ts");
+  const reason = threadsMissing();
+  if (reason !== undefined) return { reason };
+  const count = threads === "auto" ? automaticThreads() : threads;
+  if (count === 1) return { reason: "this machine has one processor" };
+  const pool = new Pool(count, worker);
+  return pool.ended === undefined ? { pool } : { reason: pool.ended };
+}
+
+function checkInit(where: string, options: InitOptions): { variant: "auto" | Variant; threads: number | "auto" } {
+  checkOptions(`${where}: options`, options);
+  const { variant = "auto", threads = 1, worker } = options;
+  if (worker !== undefined && typeof worker !== "string" && !(worker instanceof URL)) {
+    throw typeError(`${where}: worker`, "a URL or a string", worker);
+  }
+  checkChoice(`${where}: variant`, variant, VARIANTS);
+  if (typeof threads === "string") {
+    if (threads !== "auto")
+      throw rangeError(`${where}: threads`, 'an integer from 1 to 256 or "auto"', describe(threads));
+  } else {
+    checkInteger(`${where}: threads`, threads, 1, 256);
+  }
+  return { variant, threads };
+}
+
+// A module that the caller gave: which of the two it is shows in its exports.
+function inspect(
+  where: string,
+  module: WebAssembly.Module,
+  wanted: "auto" | Variant,
+): { variant: Variant; relaxedReason: string | undefined } {
+  const names = WebAssembly.Module.exports(module).map((e) => e.name);
+  checkModule(where, module);
+  const variant: Variant = names.includes("probe") ? "relaxed" : "simd";
+  if (wanted !== "auto" && wanted !== variant) {
+    throw rangeError(`${where}: module`, `${wanted}.wasm, as variant says`, `${variant}.wasm`);
+  }
+  const failure = variant === "relaxed" ? probeFailure(module) : undefined;
+  if (failure) throw new UnsupportedRuntimeError(`${where}: module: ${failure}; use lowbit/wasm/simd.wasm`);
+  return { variant, relaxedReason: variant === "simd" ? "the module given is simd.wasm" : undefined };
+}
+
+function open(where: string, module: WebAssembly.Module, wanted: "auto" | Variant, workers: Workers): Promise<Lowbit> {
+  const { variant, relaxedReason } = inspect(where, module, wanted);
+  return openWith(module, variant, workers, relaxedReason);
+}
+
+async function openWith(
+  module: WebAssembly.Module,
+  variant: Variant,
+  { pool, reason }: Workers,
+  relaxedReason?: string,
+): Promise<Lowbit> {
+  const shared = !isPlain(module);
+  const engine = new Engine(module, variant, shared);
+  if (!pool) return makeHandle(engine, relaxedReason, undefined, reason);
+  if (shared) {
+    await engine.attach(pool, module);
+    return makeHandle(engine, relaxedReason, pool);
+  }
+  pool.dispose();
+  const plain = "the module given is compiled for a memory of its own: give its bytes or its URL, or no module";
+  return makeHandle(engine, relaxedReason, undefined, plain);
+}
+
+function makeHandle(engine: Engine, relaxedReason: string | undefined, pool?: Pool, reason?: string): Lowbit {
+  const { variant } = engine;
+  const featuresNow = (): Features => {
+    const threadsReason = pool ? pool.ended : reason;
+    return Object.freeze({
+      variant,
+      relaxed: variant === "relaxed",
+      ...(relaxedReason !== undefined && { relaxedReason }),
+      threads: pool && threadsReason === undefined ? pool.threads : 1,
+      ...(threadsReason !== undefined && { threadsReason }),
+      get dot() {
+        return engine.dot;
+      },
+      popcnt: engine.popcnt,
+    });
+  };
+  let features = featuresNow();
+  const { arena } = engine;
+  const memory: MemoryUse = {
+    get used() {
+      return arena.used;
+    },
+    get peak() {
+      return arena.peak;
+    },
+    get capacity() {
+      return arena.capacity;
+    },
+  };
+  const dispose = (): void => pool?.dispose();
+  const handle: Lowbit = Object.freeze({
+    get features() {
+      if (features.threads > 1 && pool?.ended !== undefined) features = featuresNow();
+      return features;
+    },
+    memory: Object.freeze(memory),
+    dispose,
+    [Symbol.dispose]: dispose,
+  });
+  attachEngine(handle, engine);
+  return handle;
+}
+
+function probeFailure(module: WebAssembly.Module): string | undefined {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: !isPlain(module) });
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const probe = exports.probe as (zero: number) => number;
+  return probe(0) === 1 ? undefined : "relaxed SIMD gives wrong results in this runtime";
+}
+
+// Whether the memory that a module imports is not shared: its imports do not say so, but it does not link to the other.
+function isPlain(module: WebAssembly.Module): boolean {
+  try {
+    new WebAssembly.Instance(module, { env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function compileBuiltIn(variant: Variant, shared: boolean): Promise<WebAssembly.Module> {
+  const binary = variant === "relaxed" ? await import("#binary/relaxed") : await import("#binary/simd");
+  return compile("init", binary.default, shared);
+}
+
+async function compile(
+  where: string,
+  source: WebAssembly.Module | BufferSource,
+  shared: boolean,
+): Promise<WebAssembly.Module> {
+  if (source instanceof WebAssembly.Module) return source;
+  const bytes = shared && isModule(source) ? toShared(where, bytesOf(source)) : source;
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (error) {
+    throw compileError(where, source, error);
+  }
+}
+
+function compileNow(where: string, source: unknown): WebAssembly.Module {
+  if (source instanceof WebAssembly.Module) return source;
+  if (!isBytes(source)) throw typeError(`${where}: module`, "a WebAssembly.Module or its bytes", source);
+  try {
+    return new WebAssembly.Module(source);
+  } catch (error) {
+    throw compileError(where, source, error);
+  }
+}
+
+// Bytes that do not begin like a module are the caller's mistake; anything else is something the runtime will not do.
+function compileError(where: string, source: BufferSource, error: unknown): Error {
+  const bytes = bytesOf(source);
+  const reason = error instanceof Error ? error.message : String(error);
+  if (!isModule(source)) {
+    const start = String.fromCharCode(...bytes.subarray(0, 16)).replace(/[^\x20-\x7e]/g, ".");
+    return rangeError(`${where}: module`, "WebAssembly bytes", `${bytes.length} bytes that begin with "${start}"`);
+  }
+  const broken = brokenModule(where, bytes, reason);
+  if (broken) return broken;
+  return new UnsupportedRuntimeError(
+    `${where}: the kernels cannot be compiled here (${reason}). They need WebAssembly SIMD; a page with a content ` +
+      "security policy must allow 'wasm-unsafe-eval'; a worker that may not compile bytes must pass a compiled module " +
+      "as init({ module })",
+    { cause: error },
+  );
+}
+
+function bytesOf(source: BufferSource): Uint8Array<ArrayBuffer> {
+  if (!ArrayBuffer.isView(source)) return new Uint8Array(source);
+  return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+}
+
+function isModule(source: BufferSource): boolean {
+  const bytes = bytesOf(source);
+  return bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d;
+}
+
+function isBytes(value: unknown): value is BufferSource {
+  return value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+}
+
+async function compileSource(where: string, source: ModuleSource, shared: boolean): Promise<WebAssembly.Module> {
+  const value = await source;
+  if (value instanceof WebAssembly.Module || isBytes(value)) return compile(where, value, shared);
+  if (value instanceof URL) return compile(where, await readUrl(where, value), shared);
+  if (typeof Response === "function" && value instanceof Response)
+    return compile(where, await readResponse(where, value), shared);
+  if (typeof value === "object" && value !== null && "default" in value)
+    return compileSource(where, value.default, shared);
+  throw typeError(`${where}: module`, "a WebAssembly.Module, bytes, Response, URL, or a promise of one", value);
+}
+
+async function readResponse(where: string, response: Response): Promise<ArrayBuffer> {
+  checkResponse(where, response);
+  const bytes = await response.arrayBuffer();
+  checkBody(where, new Uint8Array(bytes), response);
+  return bytes;
+}
+
+// fetch() does not read files in Node; getBuiltinModule keeps node:fs out of what bundlers see.
+async function readUrl(where: string, url: URL): Promise<ArrayBuffer | Uint8Array<ArrayBuffer>> {
+  if (url.protocol !== "file:") return readResponse(where, await fetch(url));
+  const runtime = globalThis as { process?: { getBuiltinModule?: (id: string) => unknown } };
+  const fs = runtime.process?.getBuiltinModule?.("node:fs/promises") as
+    | { readFile(url: URL): Promise<Uint8Array<ArrayBuffer>> }
+    | undefined;
+  return fs ? fs.readFile(url) : readResponse(where, await fetch(url));
+}

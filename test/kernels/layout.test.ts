@@ -1,0 +1,57 @@
+// The stored bytes, against vectors that are checked in: files that users keep depend on them, and so do the kernels.
+
+import { equalBits, equalValues, is } from "../lib/assert.ts";
+import { binary, type Format, formats, init, type Lowbit, type Matrix, ternary } from "../lib/library.ts";
+import { suite } from "../lib/suite.ts";
+import { bytesFromHex, codesFromText, floatsFromHex, readVectors, type Vector } from "./vectors.ts";
+
+const lb: Lowbit = await init({ variant: "simd", threads: 1 });
+
+/** What a matrix holds: a method that is not part of the public interface. */
+function packed(matrix: Matrix): Uint8Array {
+  return (matrix as Matrix & { packed(): Uint8Array }).packed();
+}
+
+function pack(format: Format, vector: Vector, codes: Int8Array | Uint8Array, activation: "int8" | "lut8"): Matrix {
+  const { rows, cols, groupSize } = vector;
+  const common = { rows, cols, groupSize, activation, scales: floatsFromHex(vector.scales) };
+  return format === "binary" ? binary.pack(lb, { ...common, signs: codes }) : ternary.pack(lb, { ...common, codes });
+}
+
+for (const format of formats) {
+  const t = suite(`layout ${format}`);
+  for (const vector of readVectors(format)) {
+    const label = `${vector.rows} x ${vector.cols} group ${vector.groupSize}`;
+
+    t(label, () => {
+      for (const activation of ["int8", "lut8"] as const) {
+        for (const codes of [codesFromText(vector.codes), bytesFromHex(vector.packed)]) {
+          const matrix = pack(format, vector, codes, activation);
+          const bytes = packed(matrix);
+          const stored = bytesFromHex((activation === "int8" && vector.words) || vector.tiles);
+          const from = `${label} ${activation} from ${codes.constructor.name}`;
+          equalBits(bytes.slice(0, stored.length), stored, `${from}: weights`);
+          equalBits(bytes.slice(stored.length), bytesFromHex(vector.tileScales), `${from}: scales`);
+          is(bytes.length, matrix.byteLength);
+          matrix.dispose();
+        }
+      }
+    });
+
+    for (const activation of ["int8", "lut8"] as const) {
+      t(`${label}: ${activation} product`, () => {
+        const matrix = pack(format, vector, codesFromText(vector.codes), activation);
+        equalValues(matrix.gemv(floatsFromHex(vector.x)), floatsFromHex(vector[activation]), label);
+        matrix.dispose();
+      });
+    }
+  }
+
+  t("packed() is a copy", () => {
+    const vector = readVectors(format)[3] as Vector;
+    const matrix = pack(format, vector, codesFromText(vector.codes), "lut8");
+    packed(matrix).fill(0xff);
+    equalBits(packed(matrix).slice(0, vector.tiles.length / 2), bytesFromHex(vector.tiles), "tiles");
+    matrix.dispose();
+  });
+}

@@ -1,0 +1,628 @@
+// Threads: the same bits from any number of them, and what becomes of a pool in the end.
+
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { makeRotated } from "../../src/matrix/rotated.ts";
+import { Pace } from "../../src/runtime/pace.ts";
+import { toShared } from "../../src/runtime/shared-module.ts";
+import { equal, equalBits, equalValues, is, match, ok, rejectsWith, throwsWith } from "../lib/assert.ts";
+import { type AnyWeights, groupSizeNear, testFormats } from "../lib/formats.ts";
+import {
+  bitplane,
+  complex,
+  everyPair,
+  fairy2i,
+  type InitOptions,
+  init,
+  initSync,
+  type Lowbit,
+  lift,
+  type Matrix,
+  packMatrix,
+  ternary,
+  uniform,
+} from "../lib/library.ts";
+import { random } from "../lib/random.ts";
+import { suite } from "../lib/suite.ts";
+
+const t = suite("threads");
+const rng = random("threads");
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const worker = new URL("../../dist/runtime/worker.js", import.meta.url);
+const fake = (name: string): URL => new URL(`../lib/workers/${name}.mjs`, import.meta.url);
+
+/** As init, with the worker that was built: tests import the sources, beside which there is none. */
+const start = (threads: number | "auto", options: InitOptions = {}): Promise<Lowbit> =>
+  init({ threads, worker, ...options });
+
+/** Without the judgement whether threads pay: every job goes to all of them. */
+async function always<T>(body: () => T | Promise<T>): Promise<T> {
+  const { next } = Pace.prototype;
+  const { tooLittle } = Pace;
+  Pace.prototype.next = () => true;
+  Pace.tooLittle = () => false;
+  try {
+    return await body();
+  } finally {
+    Pace.prototype.next = next;
+    Pace.tooLittle = tooLittle;
+  }
+}
+
+function ternaryOf(lb: Lowbit, rows: number, cols: number, seed = "threads ternary"): Matrix {
+  const rng = random(seed, 1);
+  return ternary.pack(lb, { rows, cols, codes: rng.trits(rows * cols), scales: rng.uniforms(rows) });
+}
+
+/** What the workers alone compute and what all threads do, against one thread. */
+async function sameBits(make: (lb: Lowbit) => Matrix, one: Lowbit, several: Lowbit, label: string): Promise<void> {
+  const [a, b] = [make(one), make(several)];
+  for (const n of [1, 3, 17]) {
+    const x = rng.gaussians(n * a.cols);
+    const expected = a.gemm(x, n);
+    equalBits(b.gemm(x, n), expected, `${label} n ${n}`);
+    equalBits(await b.gemmAsync(x, n), expected, `${label} n ${n} async`);
+    if (n > 1) continue;
+    equalBits(b.gemv(x), expected, `${label} gemv`);
+    equalBits(await b.gemvAsync(x), expected, `${label} gemv async`);
+  }
+  a.dispose();
+  b.dispose();
+}
+
+// Several tiles and an odd end; a tile; less than one.
+const shapes = [
+  [331, 150],
+  [64, 75],
+  [13, 40],
+] as const;
+
+const gaussianMatrices: Readonly<Record<string, (lb: Lowbit) => Matrix>> = {
+  bitplane: (lb) => {
+    const [rows, cols] = [331, 150];
+    return bitplane.quantize(lb, random("t bits", 1).gaussians(rows * cols), {
+      rows,
+      cols,
+      bits: 2,
+      activationBits: 8,
+    });
+  },
+  fairy2i: (lb) => {
+    const [rows, cols] = [330, 150];
+    return fairy2i.quantize(lb, random("t fairy", 1).gaussians(rows * cols), { rows, cols });
+  },
+  "fairy2i lut8 with branches": (lb) => {
+    const [rows, cols] = [330, 150];
+    const rng = random("t fairy", 1);
+    const options = { rows, cols, activation: "lut8" as const };
+    return fairy2i.quantize(lb, rng.gaussians(rows * cols), options).with({ bias: rng.gaussians(rows) });
+  },
+  lift: (lb) => {
+    const [rows, cols] = [200, 96];
+    return lift.quantize(lb, random("t lift", 1).gaussians(rows * cols), { rows, cols, bits: 2 });
+  },
+  "rotated on both sides, with bias": (lb) => {
+    const [rows, cols] = [300, 150];
+    const rng = random("t rotated", 1);
+    const w = rng.gaussians(rows * cols);
+    const inner = uniform.quantize(lb, w, { rows, cols, bits: 4, groupSize: 32 });
+    const other = ternaryOf(lb, rows, cols);
+    const inners = [{ matrix: inner }, { matrix: other, factor: 0.3 }];
+    const matrix = makeRotated("test", lb, {
+      ...{ label: "test", rows, cols, inners },
+      pre: [{ kind: "scale", by: rng.gaussians(cols) }],
+      post: [{ kind: "scale", by: rng.gaussians(rows) }],
+    });
+    return matrix.with({ bias: rng.gaussians(rows) });
+  },
+};
+
+for (let threads = 1; threads <= 8; threads++) {
+  t(`${threads}: the same bits as one`, () =>
+    always(async () => {
+      const one = await init({ threads: 1 });
+      const several = await start(threads);
+      is(several.features.threadsReason, undefined);
+      is(several.features.threads, threads);
+      for (const [i, { format, activation }] of everyPair.entries()) {
+        // Every format and activation with half of the numbers of threads, every format with all.
+        if (i % 2 === threads % 2) continue;
+        const [rows, cols] = shapes[rng.int(0, 3) === 0 ? rng.int(1, 2) : 0] as (typeof shapes)[0];
+        const { grouped } = testFormats[format];
+        const groupSize = grouped && rng.int(0, 1) === 0 ? groupSizeNear(format, activation, 32) : undefined;
+        const weights = testFormats[format].random(rows, cols, rng, groupSize);
+        const make = (lb: Lowbit): Matrix => packMatrix(lb, format, weights as AnyWeights, activation);
+        await sameBits(make, one, several, `${format} ${activation} ${rows}x${cols}`);
+      }
+      for (const [name, make] of Object.entries(gaussianMatrices)) await sameBits(make, one, several, name);
+      several.dispose();
+    }),
+  );
+}
+
+for (const variant of ["simd", "relaxed"] as const) {
+  const name = `${variant}: branches and complex weights`;
+  const one = await init({ variant }).catch(() => undefined);
+  if (!one) {
+    t.skip(name, "this runtime has no relaxed SIMD");
+    continue;
+  }
+  t(name, () =>
+    always(async () => {
+      const several = await start(3, { variant });
+      is(several.features.variant, variant);
+      const [rows, cols, rank] = [2100, 70, 5];
+      const [a, b] = [rng.gaussians(rows * rank), rng.gaussians(rank * cols)];
+      const [bias, colScale] = [rng.gaussians(rows), rng.gaussians(cols)];
+      const sparse = {
+        rows: Uint32Array.from({ length: rows + 1 }, (_, r) => 2 * Math.min(r, 900)),
+        cols: Uint32Array.from({ length: 1800 }, (_, i) => (i % 2 === 0 ? 3 : 60)),
+        values: rng.gaussians(1800),
+      };
+      for (const activation of ["int8", "f32"] as const) {
+        const make = (lb: Lowbit): Matrix => {
+          const w = random("t branches", 1).gaussians(rows * cols);
+          const matrix = uniform.quantize(lb, w, { rows, cols, bits: 4, activation });
+          return matrix.with({ lowRank: { a, b }, sparse, bias, colScale });
+        };
+        await sameBits(make, one, several, `branches ${activation}`);
+      }
+      const w = { re: rng.gaussians(rows * cols), im: rng.gaussians(rows * cols) };
+      for (const activation of ["int8", "lut8", "f32"] as const) {
+        const [c, d] = [one, several].map((lb) => complex.quantize(lb, w, { rows, cols, activation })) as [
+          ReturnType<typeof complex.quantize>,
+          ReturnType<typeof complex.quantize>,
+        ];
+        for (const n of [1, 3, 9]) {
+          const x = { re: rng.gaussians(n * cols), im: rng.gaussians(n * cols) };
+          const expected = c.gemm(x, n);
+          for (const y of [d.gemm(x, n), await d.gemmAsync(x, n)]) {
+            equalBits(y.re, expected.re, `complex ${activation} n ${n} re`);
+            equalBits(y.im, expected.im, `complex ${activation} n ${n} im`);
+          }
+        }
+      }
+      several.dispose();
+    }),
+  );
+}
+
+t("matrices beyond the memory that workers started with", () =>
+  always(async () => {
+    const lb = await start(2);
+    const small = ternaryOf(lb, 70, 300);
+    const x = rng.gaussians(3000);
+    const before = small.gemv(x.subarray(0, 300));
+    const { capacity } = lb.memory;
+    const large = ternaryOf(lb, 3000, 3000);
+    ok(lb.memory.capacity > capacity, "memory has grown");
+    const expected = ternaryOf(await init(), 3000, 3000).gemv(x);
+    equalBits(await large.gemvAsync(x), expected, "behind the growth");
+    equalBits(large.gemv(x), expected, "behind the growth");
+    equalBits(small.gemv(x.subarray(0, 300)), before, "before it");
+    lb.dispose();
+  }),
+);
+
+t("asynchronous calls take turns, and synchronous ones come in between", () =>
+  always(async () => {
+    const one = await init();
+    const lb = await start(2);
+    const [a, b] = [ternaryOf(lb, 500, 600), ternaryOf(lb, 300, 600, "other")];
+    const [a1, b1] = [ternaryOf(one, 500, 600), ternaryOf(one, 300, 600, "other")];
+    const n = 300;
+    const x = rng.gaussians(n * 600);
+    const pending: Promise<void>[] = [];
+    const check = (result: Promise<Float32Array>, expected: Float32Array): void => {
+      pending.push(result.then((y) => equalBits(y, expected, `call ${pending.length}`)));
+    };
+    for (let i = 0; i < 6; i++) {
+      const [xs, out] = [x.slice(i * 600, (i + 1) * 600), new Float32Array(500)];
+      check(a.gemvAsync(xs, out), a1.gemv(xs));
+      check(b.gemvAsync(xs), b1.gemv(xs));
+      xs.fill(9); // x was copied
+      if (i % 2 === 0) check(b.gemmAsync(x, n), b1.gemm(x, n));
+      if (i % 3 === 0) await Promise.resolve();
+      equalBits(a.gemm(x.subarray(0, 3000), 5), a1.gemm(x.slice(0, 3000), 5), "in between");
+    }
+    await Promise.all(pending);
+    const out = new Float32Array(500);
+    is(await a.gemvAsync(x.subarray(0, 600), out), out);
+    lb.dispose();
+  }),
+);
+
+t("asynchronous calls refuse what the others refuse, and the next one goes on", async () => {
+  const lb = await start(2);
+  const matrix = ternaryOf(lb, 700, 900);
+  const x = rng.gaussians(900);
+  await rejectsWith(matrix.gemvAsync(x.subarray(1)), RangeError, /^ternary\.gemvAsync: x: expected length 900 /);
+  await rejectsWith(matrix.gemmAsync(x, 0), RangeError, /^ternary\.gemmAsync: n: /);
+  await rejectsWith(matrix.gemvAsync(null as unknown as Float32Array), TypeError, /^ternary\.gemvAsync: x: /);
+  const nan = x.slice();
+  nan[7] = Number.NaN;
+  const { used } = lb.memory;
+  const failed = matrix.gemvAsync(nan);
+  const right = matrix.gemvAsync(x);
+  await rejectsWith(failed, RangeError, /^ternary\.gemvAsync: x: expected finite numbers, got NaN at index 7$/);
+  equalBits(await right, ternaryOf(await init(), 700, 900).gemv(x), "after a failure");
+  ok(lb.memory.used >= used);
+  lb.dispose();
+});
+
+t("disposing of a matrix completes the call under way and refuses those that wait", () =>
+  always(async () => {
+    const lb = await start(2);
+    const [matrix, other] = [ternaryOf(lb, 3000, 900), ternaryOf(lb, 64, 64)];
+    const x = rng.gaussians(900);
+    const expected = matrix.gemv(x);
+    const [first, second] = [matrix.gemvAsync(x), matrix.gemvAsync(x)];
+    second.catch(() => {});
+    await Promise.resolve();
+    await Promise.resolve();
+    matrix.dispose();
+    ternaryOf(lb, 2900, 900, "in its place").gemv(x);
+    equalBits(await first, expected, "under way");
+    await rejectsWith(second, TypeError, /^ternary\.gemvAsync: this ternary matrix \(3000 x 900\) was disposed$/);
+    is((await other.gemvAsync(x.subarray(0, 64))).length, 64);
+    lb.dispose();
+  }),
+);
+
+t("dispose: completes what is under way, matrices compute on, twice is harmless", () =>
+  always(async () => {
+    const lb = await start(3);
+    const matrix = ternaryOf(lb, 3000, 900);
+    const x = rng.gaussians(900);
+    const expected = matrix.gemv(x);
+    const pending = [matrix.gemvAsync(x), matrix.gemvAsync(x)];
+    await Promise.resolve();
+    lb.dispose();
+    lb[Symbol.dispose]();
+    is(lb.features.threads, 1);
+    is(lb.features.threadsReason, "the workers were disposed of");
+    for (const y of await Promise.all(pending)) equalBits(y, expected, "under way");
+    equalBits(matrix.gemv(x), expected, "afterwards");
+    equalBits(await matrix.gemvAsync(x), expected, "afterwards");
+    const alone = await init();
+    alone.dispose();
+    is(alone.features.threadsReason, undefined);
+    equalBits(ternaryOf(alone, 3000, 900).gemv(x), expected, "of one that has no workers");
+  }),
+);
+
+t("two pools at once", () =>
+  always(async () => {
+    const [a, b] = await Promise.all([start(2), start(3)]);
+    const [c, d] = [ternaryOf(a, 1000, 900), ternaryOf(b, 1000, 900)];
+    const x = rng.gaussians(900);
+    const y = c.gemvAsync(x);
+    equalBits(d.gemv(x), await y, "both");
+    a.dispose();
+    equalBits(await d.gemvAsync(x), await y, "the second");
+    is(b.features.threads, 3);
+    b.dispose();
+  }),
+);
+
+t("a worker that dies with work in hand: the call is computed again, and all others on one thread", () =>
+  always(async () => {
+    const x = rng.gaussians(500);
+    const expected = ternaryOf(await init(), 2000, 500).gemv(x);
+    for (const call of ["gemv", "gemvAsync"] as const) {
+      const lb = await start(2, { worker: fake("dies") });
+      is(lb.features.threads, 2);
+      const matrix = ternaryOf(lb, 2000, 500);
+      const before = performance.now();
+      // Until it was quick enough to take something.
+      while (lb.features.threads === 2 && performance.now() - before < 20000)
+        equalBits(await matrix[call](x), expected, call);
+      is(lb.features.threads, 1);
+      match(lb.features.threadsReason ?? "", /^a worker did not finish its rows within [\d.]+ s$|^the worker .* ended/);
+      equalBits(matrix.gemv(x), expected, "afterwards");
+      equalBits(await matrix.gemvAsync(x), expected, "afterwards");
+    }
+  }),
+);
+
+t("a worker that ends between calls", () =>
+  always(async () => {
+    const lb = await start(2, { worker: fake("leaves") });
+    const matrix = ternaryOf(lb, 300, 100);
+    const x = rng.gaussians(100);
+    const expected = matrix.gemv(x);
+    for (let i = 0; i < 200 && lb.features.threads > 1; i++) await new Promise((done) => setTimeout(done, 20));
+    is(lb.features.threads, 1);
+    is(lb.features.threadsReason, `the worker ${fake("leaves").href} ended (exit code 3)`);
+    equalBits(matrix.gemv(x), expected, "afterwards");
+  }),
+);
+
+t("a worker that does not load: one thread, and which address it was", async () => {
+  const missing = new URL("../nowhere/worker.js", import.meta.url);
+  for (const address of [missing, missing.href]) {
+    const lb = await start(2, { worker: address });
+    is(lb.features.threads, 1);
+    ok(lb.features.threadsReason?.startsWith(`the worker ${missing.href} failed: `), lb.features.threadsReason);
+    is(ternaryOf(lb, 64, 64).gemv(new Float32Array(64))[0], 0);
+  }
+  match((await start(2, { worker: "not an address" })).features.threadsReason ?? "", /not an address/);
+  await rejectsWith(start(2, { worker: 5 as unknown as string }), TypeError, /^init: worker: expected a URL/);
+});
+
+t("a worker that never answers", async () => {
+  const { setTimeout } = globalThis;
+  const hurry = (run: () => void, time: number): unknown => setTimeout(run, time / 100);
+  globalThis.setTimeout = hurry as typeof setTimeout;
+  try {
+    const lb = await start(2, { worker: fake("silent") });
+    is(lb.features.threads, 1);
+    match(lb.features.threadsReason ?? "", /^a worker did not start within 15 s$/);
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+});
+
+t("a failed init leaves no worker", async () => {
+  await rejectsWith(start(2, { module: new Uint8Array(20) }), RangeError, /^init: module: /);
+});
+
+t("modules: bytes and files are made to fit a shared memory, a compiled module is not", async () => {
+  const file = new URL("../../dist/wasm/simd.wasm", import.meta.url);
+  const bytes = Uint8Array.from(readFileSync(file));
+  for (const module of [bytes, bytes.buffer, file, new Response(bytes), { default: bytes }]) {
+    const lb = await start(2, { module });
+    is(lb.features.threads, 2);
+    lb.dispose();
+  }
+  const compiled = await start(2, { module: await WebAssembly.compile(bytes) });
+  is(compiled.features.threads, 1);
+  match(compiled.features.threadsReason ?? "", /^the module given is compiled for a memory of its own/);
+  const module = await WebAssembly.compile(toShared("test", bytes));
+  const shared = await start(2, { module });
+  is(shared.features.threads, 2);
+  shared.dispose();
+  is((await init({ module })).features.threadsReason, undefined);
+  const now = initSync(bytes, { threads: 2 });
+  is(now.features.threads, 1);
+  match(now.features.threadsReason ?? "", /^initSync computes on one thread/);
+  const x = rng.gaussians(90);
+  equalBits(ternaryOf(initSync(module), 100, 90).gemv(x), ternaryOf(now, 100, 90).gemv(x), "a shared module");
+});
+
+t("auto: at most 8, and never none", async () => {
+  const lb = await start("auto");
+  const { threads } = lb.features;
+  ok(threads >= 1 && threads <= 8, `threads ${threads}`);
+  lb.dispose();
+});
+
+t("idle workers use no processor", () =>
+  always(async () => {
+    const lb = await start(8);
+    const matrix = ternaryOf(lb, 1000, 900);
+    const x = rng.gaussians(900);
+    for (let i = 0; i < 20; i++) matrix.gemv(x);
+    await new Promise((done) => setTimeout(done, 50));
+    const before = process.cpuUsage();
+    await new Promise((done) => setTimeout(done, 200));
+    const { user, system } = process.cpuUsage(before);
+    // Seven workers that look for work would use two processors, or what others leave of them.
+    ok(user + system < 50000, `${user + system} µs in 200 ms`);
+    lb.dispose();
+  }),
+);
+
+/** What a program prints, in a process of its own. */
+function outputOf(code: string, ...flags: string[]): string {
+  const program = `const { init, ternary } = await import("lowbit");
+    const matrixOf = (lb) => ternary.pack(lb, { rows: 3000, cols: 1000, scales: new Float32Array(3000).fill(1),
+      codes: Int8Array.from({ length: 3000000 }, (_, i) => (i % 7919 >> 4) % 3 - 1) });
+    const x = Float32Array.from({ length: 1000 }, (_, i) => Math.sin(i));
+    ${code}`;
+  const args = [...flags, "--input-type=module", "-e", program];
+  return execFileSync(process.execPath, args, { cwd: root, encoding: "utf8", timeout: 60000 }).trim();
+}
+
+t("a process ends by itself, after what it waits for", () => {
+  const code = `const lb = await init({ threads: 4 });
+    const m = matrixOf(lb);
+    const y = m.gemv(x);
+    for (let i = 0; i < 20; i++) m.gemv(x);
+    const z = await m.gemvAsync(x);
+    const long = new Float32Array(200 * 1000).fill(1);
+    const w = await m.gemmAsync(long, 200);
+    console.log(lb.features.threads, y.every((v, i) => v === z[i]), w.length);`;
+  is(outputOf(code), "4 true 600000");
+});
+
+t("workers of an instance that nobody holds any more end", () => {
+  const code = `const threads = process.getBuiltinModule("node:worker_threads");
+    let ended = 0;
+    threads.Worker = class extends threads.Worker {
+      constructor(...args) { super(...args); this.on("exit", () => ended++); }
+    };
+    let m = matrixOf(await init({ threads: 3 }));
+    const collect = async (until) => {
+      for (let i = 0; i < until && ended < 2; i++) {
+        await new Promise((done) => setTimeout(done, 10));
+        gc();
+      }
+      return ended;
+    };
+    const before = await collect(10);
+    const kept = m.gemv(x).length;
+    m = undefined;
+    console.log(before, kept, await collect(500));`;
+  is(outputOf(code, "--expose-gc"), "0 3000 2");
+});
+
+t("one thread: no worker, and a memory of its own", () => {
+  const code = `const threads = process.getBuiltinModule("node:worker_threads");
+    let workers = 0;
+    threads.Worker = class { constructor() { workers++; } };
+    const { Memory } = WebAssembly;
+    let shared = 0;
+    WebAssembly.Memory = function (options) { shared += options.shared ? 1 : 0; return new Memory(options); };
+    const lb = await init({ threads: 1 });
+    matrixOf(lb).gemv(x);
+    console.log(workers, shared, lb.features.threads, lb.features.threadsReason);`;
+  is(outputOf(code), "0 0 1 undefined");
+});
+
+t("where there are no threads: one, and why", () => {
+  const show = `const lb = await init({ threads: 2 }); matrixOf(lb).gemv(x);
+    console.log(lb.features.threads, lb.features.threadsReason);`;
+  match(outputOf(`delete globalThis.SharedArrayBuffer; ${show}`), /^1 .*Cross-Origin-Opener-Policy/);
+  match(outputOf(`globalThis.crossOriginIsolated = false; ${show}`), /^1 .*Cross-Origin-Opener-Policy/);
+  const without = `process.getBuiltinModule = undefined; delete globalThis.Worker;`;
+  match(outputOf(`${without} ${show}`), /^1 this runtime has no workers/);
+  const refused = `process.getBuiltinModule("node:worker_threads").Worker = class { constructor() { throw new Error("no"); } };`;
+  match(outputOf(`${refused} ${show}`), /^1 the worker file:.*worker.js cannot be started: no$/);
+});
+
+t("a main thread that may not wait", () => {
+  const code = `Atomics.wait = () => { throw new TypeError("not here"); };
+    const lb = await init({ threads: 2 });
+    const m = matrixOf(lb);
+    const expected = matrixOf(await init()).gemv(x);
+    let same = true;
+    for (let i = 0; i < 50; i++) same &&= m.gemv(x).every((v, j) => v === expected[j]);
+    console.log(lb.features.threads, same, (await m.gemvAsync(x)).every((v, j) => v === expected[j]));`;
+  is(outputOf(code), "2 true true");
+});
+
+const p = suite("threads: whether they pay");
+
+/** Total time of jobs that take `one` and `several` milliseconds, and how many went to several threads. */
+function play(pace: Pace, jobs: number, one: () => number, several: () => number): { time: number; shared: number } {
+  let time = 0;
+  let shared = 0;
+  for (let i = 0; i < jobs; i++) {
+    if (pace.next()) {
+      const took = several();
+      // Half of the rows in half of the time of one; the rest is waiting.
+      pace.tookTogether(took, Math.min(took, one() / 2), 0.5);
+      time += took;
+      shared++;
+    } else {
+      const took = one();
+      pace.tookAlone(took);
+      time += took;
+    }
+  }
+  return { time, shared };
+}
+const always1 = (): number => 1;
+
+p("they are used when they are faster, and tried now and then when not", () => {
+  const fast = play(new Pace(2 ** 24), 2000, always1, () => 0.55);
+  ok(fast.shared > 1950, `${fast.shared} of 2000`);
+  for (const several of [1.05, 1.2, 2, 5]) {
+    const slow = play(new Pace(2 ** 24), 5000, always1, () => several);
+    ok(slow.time < 5000 * 1.03, `${several}: ${slow.time} of 5000`);
+    ok(slow.shared > 5, "tried again");
+  }
+});
+
+p("a worker that is not scheduled now and then: used while that pays, and never a loss", () => {
+  for (const every of [20, 60, 200]) {
+    let jobs = 0;
+    const { time, shared } = play(new Pace(2 ** 24), 20000, always1, () => (++jobs % every === 0 ? 15 : 0.55));
+    ok(time < 20000 * 1.03, `every ${every}: ${time} of 20000`);
+    if (every > 50) ok(shared > 10000, `every ${every}: ${shared} of 20000`);
+  }
+});
+
+p("jobs of one thread that are shorter than a wake stay there", () => {
+  const pace = new Pace(2 ** 21);
+  const { shared } = play(
+    pace,
+    500,
+    () => 0.03,
+    () => 0.01,
+  );
+  ok(shared <= 2, `${shared}`);
+});
+
+p("they come back when the machine is free again, and go when it is not", () => {
+  const pace = new Pace(2 ** 24);
+  let several = 0.6;
+  const run = (jobs: number): number => play(pace, jobs, always1, () => several).shared;
+  run(300);
+  several = 1.5;
+  ok(run(1000) < 150, "busy");
+  several = 0.6;
+  run(1000);
+  ok(run(1000) > 900, "free again");
+});
+
+p("what the first jobs took, before optimised code, is forgotten", () => {
+  let jobs = 0;
+  const one = (): number => (jobs++ < 4 ? 5 : 1);
+  const { shared } = play(new Pace(2 ** 24), 2000, one, () => 1.3);
+  ok(shared < 200, `${shared} of 2000`);
+});
+
+const b = suite("threads: shared modules");
+
+const bytes = Uint8Array.from(readFileSync(new URL("../../dist/wasm/simd.wasm", import.meta.url)));
+const magic = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+const link = (bytes: BufferSource, shared: boolean): WebAssembly.Instance =>
+  new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+    env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 10, shared }), f: () => {}, g: 1 },
+  });
+
+b("only the memory changes, and a second time nothing", () => {
+  const before = bytes.slice();
+  const shared = toShared("test", bytes);
+  equalValues(bytes, before, "what was given");
+  equal(Object.keys(link(shared, true).exports), Object.keys(link(bytes, false).exports));
+  throwsWith(() => link(bytes, true), WebAssembly.LinkError as unknown as typeof Error, /./);
+  throwsWith(() => link(shared, false), WebAssembly.LinkError as unknown as typeof Error, /./);
+  is(toShared("test", shared), shared);
+  equalValues(shared.slice(-1000), bytes.slice(-1000), "code");
+});
+
+b("imports before it, a maximum, and sizes that need another byte", () => {
+  const name = (text: string): number[] =>
+    [text.length, ...text].map((c) => (typeof c === "string" ? c.charCodeAt(0) : c));
+  const imports = (count: number, limits: number[]): number[] => {
+    const f = [...name("env"), ...name("f"), 0, 0];
+    const g = [...name("env"), ...name("g"), 3, 0x7f, 0];
+    const memory = [...name("env"), ...name("memory"), 2, ...limits];
+    const body = [count + 2, ...new Array<number[]>(count).fill(f).flat(), ...g, ...memory];
+    const size = body.length < 128 ? [body.length] : [(body.length & 127) | 128, body.length >> 7];
+    return [...magic, 1, 4, 1, 0x60, 0, 0, 2, ...size, ...body, 0, 2, 1, 0x61];
+  };
+  for (const limits of [
+    [0, 1],
+    [1, 1, 10],
+    [1, 1, 0x80, 0x80, 4],
+  ]) {
+    for (const count of [0, 1, 8, 11, 12, 13, 14, 40]) {
+      const plain = Uint8Array.from(imports(count, limits));
+      if (count > 0 || limits[1] === 1) link(toShared("test", plain), true);
+    }
+  }
+});
+
+b("bytes that are no such module", () => {
+  const refused: [number[], RegExp][] = [
+    [[], /^test: module: expected \\0asm at the start, got byte 0 of 0$/],
+    [[1, 2, 3, 4, 5, 6, 7, 8], /expected \\0asm at the start/],
+    [magic, /expected an imported memory, got byte 8 of 8$/],
+    [[...magic, 1, 200, 1], /expected a section of 200 bytes/],
+    [[...magic, 2], /expected more bytes/],
+    [[...magic, 2, 0xff, 0xff, 0xff, 0xff, 0xff], /expected an integer of 32 bits/],
+    [[...magic, 2, 1, 0], /expected an imported memory/],
+    [[...magic, 2, 5, 1, 0, 0, 9, 0], /expected an import of a known kind/],
+    [[...magic, 2, 6, 1, 0, 0, 2, 4, 1], /expected limits 0, 1 or 3/],
+    [[...magic, 2, 5, 1, 0, 0, 2, 0], /expected more bytes/],
+  ];
+  for (const [list, text] of refused) throwsWith(() => toShared("test", Uint8Array.from(list)), RangeError, text);
+  for (let length = 0; length < 60; length++) {
+    throwsWith(() => toShared("test", bytes.slice(0, length)), RangeError, /^test: module: expected /);
+  }
+});

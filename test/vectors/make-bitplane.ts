@@ -1,8 +1,0 @@
-// Writes the golden vectors of bit planes anew: `tsx test/vectors/make-bitplane.ts`. They change only with the layout or the
-// numerics contract, as those of make.ts do.
-
-import { writeFileSync } from "node:fs";
-import { bitplaneVectorFile, makeBitplaneVectors } from "../lib/bitplane-vectors.ts";
-
-const lines = makeBitplaneVectors().map((vector) => JSON.stringify(vector));
-writeFileSync(bitplaneVectorFile, `[\n${lines.join(",\n")}\n]\n`);

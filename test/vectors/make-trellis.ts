@@ -1,8 +1,0 @@
-// Writes the golden vectors of trellis codes anew: `tsx test/vectors/make-trellis.ts`. They change only with the published
-// layout or the numerics contract, as those of make.ts do.
-
-import { writeFileSync } from "node:fs";
-import { makeTrellisVectors, trellisVectorFile } from "../lib/trellis-vectors.ts";
-
-const lines = makeTrellisVectors().map((vector) => JSON.stringify(vector));
-writeFileSync(trellisVectorFile, `[\n${lines.join(",\n")}\n]\n`);
