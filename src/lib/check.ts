@@ -1,5 +1,6 @@
 // Argument checks, all in one form: «<function>: <argument>: expected <what>, got <what>».
 // TypeError for a wrong type, RangeError for a wrong value.
+import { type ArrayKind, type ArrayOf, isGone, kindOf, lengthOf, viewOf } from "./arrays.ts";
 
 /** Largest number of columns: |Σ| <= 2 planes · 127 · cols must stay below 2^31. */
 export const MAX_COLS = 8_388_608;
@@ -9,13 +10,22 @@ export const MAX_ROWS = 268_435_456;
 
 /** How a value is named in a message. */
 export function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value);
   if (ArrayBuffer.isView(value)) {
-    const view = value as ArrayBufferView & { length?: number };
-    return `${view.constructor.name} of length ${view.length ?? view.byteLength}`;
+    return isGone(value) ? `a detached ${kindOf(value)}` : `${kindOf(value)} of length ${lengthOf(value)}`;
   }
-  if (typeof value === "object" && value !== null) return value.constructor?.name ?? "object";
+  if (typeof value === "object" && value !== null) return classNameOf(value) ?? "object";
   return typeof value === "function" ? "function" : String(value);
+}
+
+// A message must not fail because of what it is about: getters and proxies may throw.
+function classNameOf(value: object): string | undefined {
+  try {
+    const name: unknown = value.constructor?.name;
+    return typeof name === "string" && name !== "" ? name : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export function typeError(where: string, expected: string, got: unknown): TypeError {
@@ -35,7 +45,7 @@ export function checkInteger(where: string, value: unknown, min: number, max: nu
   return value;
 }
 
-export function checkOptions(where: string, value: unknown): void {
+export function checkOptions(where: string, value: unknown): asserts value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
     throw typeError(where, "an object", value);
   }
@@ -50,12 +60,35 @@ export function checkChoice<T extends string>(where: string, value: unknown, cho
   return found;
 }
 
-/** A Float32Array of `length`; `shape` says where the length comes from. */
-export function checkFloats(where: string, value: unknown, length: number, shape: string): Float32Array {
-  if (!(value instanceof Float32Array)) throw typeError(where, "a Float32Array", value);
-  checkLength(where, value, length, shape);
-  return value;
+/**
+ * An array of one of these kinds, of any realm or subclass: a view of ours on the same memory, whose length is the true one
+ * and stays what it is.
+ *
+ * @throws TypeError for anything else, and for an array whose memory is gone
+ */
+export function checkArray<K extends ArrayKind>(
+  where: string,
+  value: unknown,
+  kinds: readonly K[],
+  expected = withArticle(kinds),
+): ArrayOf<K> {
+  const kind = kinds.find((one) => one === kindOf(value));
+  if (kind === undefined || isGone(value as ArrayBufferView)) throw typeError(where, expected, value);
+  return viewOf(value as ArrayBufferView, kind);
 }
+
+function withArticle(kinds: readonly string[]): string {
+  return kinds.map((kind) => `${/^[AEIO]/.test(kind) ? "an" : "a"} ${kind}`).join(" or ");
+}
+
+/** A Float32Array of `length`, as `checkArray` gives it; `shape` says where the length comes from. */
+export function checkFloats(where: string, value: unknown, length: number, shape: string): Float32Array {
+  const floats = checkArray(where, value, FLOATS);
+  checkLength(where, floats, length, shape);
+  return floats;
+}
+
+const FLOATS = ["Float32Array"] as const;
 
 export function checkLength(where: string, value: ArrayLike<unknown>, length: number, shape: string): void {
   if (value.length !== length) throw rangeError(where, `length ${length} (${shape})`, String(value.length));
