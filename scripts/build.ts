@@ -1,35 +1,113 @@
 // Builds dist/: kernels to wasm, wasm to modules that carry it, TypeScript to JavaScript and declarations.
-// --if-stale: nothing is done when dist/ is newer than every source.
+//
+// A target is made when the contents of its sources, its tools or its command have changed since, or when what it made is no
+// longer there as it was made: contents, not times, so that a checkout of another branch builds what differs and no more.
+// It is made in build/next and then renamed into place file by file: a reader never meets a file that is missing or half
+// written. Builds at the same time wait for each other.
+//
+//   tsx scripts/build.ts            what is stale
+//   tsx scripts/build.ts --force    everything
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VERSION_SECTION } from "../src/lib/version.ts";
+import { holdLock } from "./lock.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const require = createRequire(import.meta.url);
 const at = (...parts: string[]): string => join(root, ...parts);
-const STAMP = at("build", "stamp"); // written last, so that a build that failed half-way is stale
-const SOURCES = ["assembly", "src", "scripts/build.ts", "asconfig.json", "package.json", "tsconfig.json"];
 
-function newest(path: string): number {
-  const stat = statSync(path);
-  if (!stat.isDirectory()) return stat.mtimeMs;
-  return Math.max(...readdirSync(path).map((name) => newest(join(path, name))));
+/** Where targets are made before they are renamed: on the file system of dist/. */
+const NEXT = "build/next";
+/** What was made from what: hashes, a file a target. */
+const STAMPS = "build/stamps";
+
+interface Target {
+  readonly name: string;
+  /** Everything that decides what is made: contents of files by their names, versions, arguments. */
+  inputs(): string[];
+  /** Makes its files under NEXT, by the paths that they will have, and returns these paths. */
+  make(): Promise<string[]>;
 }
 
-function run(script: string, args: string[]): Promise<void> {
-  return new Promise((resolve) => {
+interface Stamp {
+  readonly inputs: string;
+  /** Path to hash. */
+  readonly outputs: Record<string, string>;
+}
+
+function hash(...parts: (string | Uint8Array)[]): string {
+  const sha = createHash("sha256");
+  for (const part of parts) sha.update(`${part.length}:`).update(part);
+  return sha.digest("base64url");
+}
+
+/** The files of a folder, with the folder's name in front. */
+function filesOf(folder: string): string[] {
+  if (!existsSync(at(folder))) return [];
+  return readdirSync(at(folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => posix.join(folder, entry.parentPath.slice(at(folder).length).replaceAll("\\", "/"), entry.name))
+    .sort();
+}
+
+const contentsOf = (paths: readonly string[]): string[] =>
+  paths.flatMap((path) => [path, hash(readFileSync(at(path)))]);
+
+function manifestOf(name: string): { path: string; version: string; bin: Record<string, string> } {
+  const path = require.resolve(`${name}/package.json`);
+  return { path, ...JSON.parse(readFileSync(path, "utf8")) };
+}
+
+/** Runs a command of a package; what it prints goes through. */
+function run(name: string, bin: string, args: string[]): Promise<void> {
+  const manifest = manifestOf(name);
+  const script = join(dirname(manifest.path), manifest.bin[bin] as string);
+  return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [script, ...args], { cwd: root, stdio: "inherit" });
-    child.on("exit", (status) => (status === 0 ? resolve() : process.exit(status ?? 1)));
+    child.on("error", reject);
+    child.on("exit", (status) => (status === 0 ? resolve() : reject(new Error(`${bin} ${args.join(" ")}: failed`))));
   });
 }
 
-function packageBin(name: string, bin: string): string {
-  const manifest = require.resolve(`${name}/package.json`);
-  return join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin[bin]);
+/** A file of AssemblyScript and all that it imports, directly or not. */
+function reachable(entry: string): string[] {
+  const found = new Set<string>();
+  const visit = (path: string): void => {
+    if (found.has(path)) return;
+    found.add(path);
+    for (const [, from] of readFileSync(at(path), "utf8").matchAll(/\bfrom\s+"(\.[^"]+)"/g)) {
+      const target = posix.join(posix.dirname(path), from as string);
+      visit(existsSync(at(`${target}.ts`)) ? `${target}.ts` : `${target}/index.ts`);
+    }
+  };
+  visit(entry);
+  return [...found].sort();
+}
+
+/** One binary: 5 to 15 s of one thread. Only its own entry's sources count, so that a relaxed loop compiles relaxed alone. */
+function binary(entry: string, target: string): Target {
+  const { options, targets } = JSON.parse(readFileSync(at("asconfig.json"), "utf8"));
+  const suffixes = [".wasm", ".wat", ...(targets[target].sourceMap ? [".wasm.map"] : [])];
+  const outputs = suffixes.map((suffix) => `build/${target}${suffix}`);
+  const to = (suffix: string): string => `${NEXT}/build/${target}${suffix}`;
+  const args = [`assembly/${entry}.ts`, "--config", "asconfig.json", "--target", target];
+  args.push("--outFile", to(".wasm"), "--textFile", to(".wat"));
+  return {
+    name: target,
+    inputs: () => [
+      ...contentsOf(reachable(`assembly/${entry}.ts`)),
+      JSON.stringify([options, targets[target], args, manifestOf("assemblyscript").version]),
+    ],
+    make: async () => {
+      await run("assemblyscript", "asc", args);
+      return outputs;
+    },
+  };
 }
 
 // Hex, because it costs a tenth more than the bytes once a server compresses it, and three lines to read back: parseInt of
@@ -44,41 +122,128 @@ export default bytes;
 `;
 }
 
-/** The version as a custom section at the end, by which init() knows a module of another. */
-function stamp(file: string): void {
-  const { version } = JSON.parse(readFileSync(at("package.json"), "utf8")) as { version: string };
+/** A module with the version as a custom section at its end, by which init() knows one of another. */
+function stamped(bytes: Uint8Array, version: string): Uint8Array {
   const content = Buffer.concat([Buffer.of(VERSION_SECTION.length), Buffer.from(VERSION_SECTION + version)]);
-  writeFileSync(file, Buffer.concat([readFileSync(file), Buffer.of(0, content.length), content]));
+  return Buffer.concat([bytes, Buffer.of(0, content.length), content]);
+}
+
+function write(path: string, content: string | Uint8Array): string {
+  mkdirSync(dirname(at(NEXT, path)), { recursive: true });
+  writeFileSync(at(NEXT, path), content);
+  return path;
+}
+
+/** What users load of a binary: the file, and the module that carries it. */
+function shipped(target: string): Target {
+  const { version } = JSON.parse(readFileSync(at("package.json"), "utf8")) as { version: string };
+  return {
+    name: `${target}-module`,
+    inputs: () => [...contentsOf([`build/${target}.wasm`, "scripts/build.ts"]), version, VERSION_SECTION],
+    make: async () => {
+      const bytes = stamped(readFileSync(at("build", `${target}.wasm`)), version);
+      return [
+        write(`dist/wasm/${target}.wasm`, bytes),
+        write(`dist/binary/${target}.js`, inlineModule(bytes)),
+        write(`dist/binary/${target}.workerd.js`, `export { default } from "../wasm/${target}.wasm";\n`),
+      ];
+    },
+  };
+}
+
+/** The types of those modules, which the compiler of TypeScript looks for. */
+const moduleTypes: Target = {
+  name: "module-types",
+  inputs: () => contentsOf(["scripts/build.ts"]),
+  make: async () =>
+    ["simd", "relaxed"].map((target) =>
+      write(
+        `dist/binary/${target}.d.ts`,
+        "declare const binary: Uint8Array<ArrayBuffer> | WebAssembly.Module;\nexport default binary;\n",
+      ),
+    ),
+};
+
+const javascript: Target = {
+  name: "javascript",
+  inputs: () => [
+    ...contentsOf([...filesOf("src"), "tsconfig.json", "tsconfig.build.json", "package.json", "scripts/build.ts"]),
+    manifestOf("typescript").version,
+  ],
+  make: async () => {
+    await run("typescript", "tsc", ["-p", "tsconfig.build.json", "--outDir", `${NEXT}/dist`]);
+    return filesOf(`${NEXT}/dist`)
+      .filter((path) => !/^build\/next\/dist\/(wasm|binary)\//.test(path))
+      .map((path) => path.slice(NEXT.length + 1));
+  },
+};
+
+function readStamp(name: string): Stamp | undefined {
+  try {
+    return JSON.parse(readFileSync(at(STAMPS, name), "utf8")) as Stamp;
+  } catch {
+    return undefined;
+  }
+}
+
+function isFresh(stamp: Stamp | undefined, inputs: string): boolean {
+  return (
+    stamp?.inputs === inputs &&
+    Object.entries(stamp.outputs).every(([path, made]) => existsSync(at(path)) && hash(readFileSync(at(path))) === made)
+  );
+}
+
+/** Moves a made file into place; one that is there with the same bytes is left as it is. */
+function place(path: string): string {
+  const made = hash(readFileSync(at(NEXT, path)));
+  if (!existsSync(at(path)) || hash(readFileSync(at(path))) !== made) {
+    mkdirSync(dirname(at(path)), { recursive: true });
+    renameSync(at(NEXT, path), at(path));
+  }
+  return made;
+}
+
+async function bring(target: Target): Promise<void> {
+  const inputs = hash(...target.inputs());
+  if (!process.argv.includes("--force") && isFresh(readStamp(target.name), inputs)) return;
+  const started = performance.now();
+  const paths = await target.make();
+  const stamp: Stamp = { inputs, outputs: Object.fromEntries(paths.map((path) => [path, place(path)])) };
+  mkdirSync(at(STAMPS), { recursive: true });
+  writeFileSync(at(NEXT, target.name), JSON.stringify(stamp));
+  renameSync(at(NEXT, target.name), at(STAMPS, target.name));
+  console.log(`built ${target.name} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+}
+
+/** What no target makes: of a source that is gone, or of an earlier way to build. */
+function removeOthers(targets: readonly Target[]): void {
+  const made = new Set(targets.flatMap(({ name }) => Object.keys(readStamp(name)?.outputs ?? {})));
+  for (const path of filesOf("dist")) if (!made.has(path)) rmSync(at(path));
+  const names = new Set(targets.map(({ name }) => name));
+  for (const path of filesOf(STAMPS)) if (!names.has(posix.basename(path))) rmSync(at(path));
 }
 
 async function build(): Promise<void> {
-  rmSync(at("dist"), { recursive: true, force: true });
-  mkdirSync(at("dist", "wasm"), { recursive: true });
-  mkdirSync(at("dist", "binary"), { recursive: true });
-  mkdirSync(at("build"), { recursive: true });
-  const asc = packageBin("assemblyscript", "asc");
-  // Each compilation takes one thread for 10 to 20 s.
-  const compile = (entry: string, target: string): Promise<void> =>
-    run(asc, [`assembly/${entry}.ts`, "--config", "asconfig.json", "--target", target]);
-  await Promise.all([compile("relaxed", "relaxed"), compile("simd", "simd"), compile("simd", "debug")]);
-  for (const target of ["simd", "relaxed"]) {
-    stamp(at("dist", "wasm", `${target}.wasm`));
-    writeFileSync(
-      at("dist", "binary", `${target}.js`),
-      inlineModule(readFileSync(at("dist", "wasm", `${target}.wasm`))),
-    );
-    writeFileSync(at("dist", "binary", `${target}.workerd.js`), `export { default } from "../wasm/${target}.wasm";\n`);
-    writeFileSync(
-      at("dist", "binary", `${target}.d.ts`),
-      "declare const binary: Uint8Array<ArrayBuffer> | WebAssembly.Module;\nexport default binary;\n",
-    );
-  }
-  await run(packageBin("typescript", "tsc"), ["-p", "tsconfig.build.json"]);
-  writeFileSync(STAMP, "");
+  rmSync(at(NEXT), { recursive: true, force: true });
+  mkdirSync(at(NEXT, "build"), { recursive: true });
+  const [simd, relaxed, debug] = [binary("simd", "simd"), binary("relaxed", "relaxed"), binary("simd", "debug")];
+  const [simdModule, relaxedModule] = [shipped("simd"), shipped("relaxed")];
+  const results = await Promise.allSettled([
+    bring(relaxed).then(() => bring(relaxedModule)),
+    bring(simd).then(() => bring(simdModule)),
+    bring(debug),
+    bring(moduleTypes).then(() => bring(javascript)),
+  ]);
+  const failed = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
+  for (const { message } of failed) console.error(message);
+  if (failed.length > 0) process.exitCode = 1;
+  else removeOthers([simd, relaxed, debug, simdModule, relaxedModule, moduleTypes, javascript]);
+  rmSync(at(NEXT), { recursive: true, force: true });
 }
 
-const stale =
-  !existsSync(STAMP) ||
-  !existsSync(at("dist")) ||
-  SOURCES.some((source) => newest(at(source)) > statSync(STAMP).mtimeMs);
-if (stale || !process.argv.includes("--if-stale")) await build();
+const release = await holdLock(at("build", "lock"));
+try {
+  await build();
+} finally {
+  release();
+}

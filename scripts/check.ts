@@ -22,7 +22,7 @@ function examples(page: string): string[] {
   );
 }
 
-step("build", "tsx", ["scripts/build.ts", "--if-stale"]);
+step("build", "tsx", ["scripts/build.ts"]);
 
 mkdirSync(join(root, "build"), { recursive: true });
 const folder = mkdtempSync(join(root, "build", "check-"));

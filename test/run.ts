@@ -1,135 +1,189 @@
-// Runs test/*.test.ts, one after the other, in this process:
+// Runs test/**/*.test.ts over the cores of the machine, the files that take longest first:
 //
-//   tsx test/run.ts                 every file
-//   tsx test/run.ts kernels memory  the files whose name contains "kernels" or "memory"
+//   tsx test/run.ts                   every file
+//   tsx test/run.ts uniform4          the cases of a format or of a family of formats, in every suite
+//   tsx test/run.ts kernels memory    the files whose path contains "kernels" or "memory"
+//   tsx test/run.ts kernels uniform4  both: of the kernels those of the format
+//   --jobs 1                          so many processes (default: one a core)
 //
-// uvu runs the cases and prints their failures; this file adds what uvu lacks: it exits 0 when no test ran, knows no time
-// limit, and does not see a rejected promise that nobody awaits. Here each of those is a failure.
+// lib/plan.ts says what filters mean, and how a file asks to run alone or in parts. Files run in processes that take one
+// after the other (lib/run-units.ts); what one prints is printed when it is done. Here each of these is a failure too: a file
+// without tests, one that takes longer than LOWBIT_TEST_LIMIT seconds, a process that dies.
 // The last line is always "N passed, N failed", with ", N skipped" if a case was skipped.
 
-import { readdirSync } from "node:fs";
-import { dirname, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { labelOf, makePlan, type Unit } from "./lib/plan.ts";
 import { seed } from "./lib/random.ts";
-import "./lib/relaxed.ts"; // before anything is compiled
-import { startWatchdog } from "./lib/watchdog.ts";
-
-/** What uvu's suites hand back: failure texts (or true), cases passed, cases skipped, cases in all. */
-type SuiteResult = [string | true, number, number, number];
-type Group = [string | null, ...(() => Promise<SuiteResult>)[]];
-
-interface UvuGlobals {
-  UVU_DEFER?: number;
-  UVU_QUEUE?: Group[];
-  UVU_INDEX?: number;
-}
-
-// uvu reads these when it is first loaded, hence the imports of suite.ts only below.
-const uvu = globalThis as UvuGlobals;
-uvu.UVU_DEFER = 1;
-uvu.UVU_QUEUE = [];
+import { type Result, summary, takeResult } from "./lib/results.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const filters: string[] = [];
 let directory = here;
+let jobs = availableParallelism();
 for (let i = 2; i < process.argv.length; i++) {
   const argument = process.argv[i] as string;
   if (argument === "--dir") directory = resolve(process.argv[++i] ?? ".");
+  else if (argument === "--jobs") jobs = Math.max(1, Number(process.argv[++i]) || 1);
   else filters.push(argument);
 }
 
 /** Seconds that one file may take before it counts as hung. */
 const limit = Number(process.env.LOWBIT_TEST_LIMIT ?? 600);
 const total = { passed: 0, failed: 0, skipped: 0 };
-let current = "";
 
 function print(text: string): void {
-  process.stdout.write(`${text}\n`);
-}
-
-function summary(): string {
-  return `${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ""}`;
+  process.stdout.write(text);
 }
 
 function fail(message: string): void {
   total.failed++;
-  print(`  FAIL  ${message}`);
+  print(`  FAIL  ${message}\n`);
 }
 
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? String(error)) : String(error);
-}
-
-process.on("unhandledRejection", (reason) => fail(`${current}: unhandled rejection: ${describe(reason)}`));
-process.on("uncaughtException", (error) => fail(`${current}: uncaught exception: ${describe(error)}`));
-
-// A promise that never settles, with nothing left that could settle it, ends the process in the middle of a file.
-let finished = false;
-process.on("exit", () => {
-  if (finished) return;
-  fail(`${current}: a promise never settled, and nothing is left that could settle it`);
-  print(summary());
-  process.exitCode = 1;
-});
-
-const { takeRegistered } = await import("./lib/suite.ts");
-const watchdog = startWatchdog(limit);
-
-async function runFile(file: string): Promise<void> {
-  current = file;
-  watchdog.watch(file, total);
-  print(`\n${file}`);
-  const started = performance.now();
-  const before = { ...total };
-
-  const group: Group = [file];
-  uvu.UVU_INDEX = (uvu.UVU_QUEUE as Group[]).push(group) - 1;
+/** Seconds that units took when they last ran here. */
+const timesFile = join(here, "..", "build", "test-times.json");
+function readTimes(): Record<string, number> {
   try {
-    await import(pathToFileURL(resolve(directory, file)).href);
-    const suites = takeRegistered();
-    for (const suite of suites) {
-      suite.enqueue();
-      for (const { name, reason } of suite.skipped) {
-        total.skipped++;
-        print(`  skipped: ${suite.name}: ${name}: ${reason}`);
-      }
-    }
-    if (suites.every((suite) => suite.cases === 0 && suite.skipped.length === 0)) fail(`${file} registers no test`);
-    for (const run of group.slice(1) as (() => Promise<SuiteResult>)[]) {
-      const [errors, passed, , cases] = await run();
-      total.passed += passed;
-      total.failed += cases - passed;
-      if (errors !== true) print(`\n${errors}`);
-    }
-  } catch (error) {
-    // Thrown at the top level of the file or in a before/after hook: cases that follow did not run.
-    takeRegistered();
-    fail(`${file}: ${describe(error)}`);
+    return JSON.parse(readFileSync(timesFile, "utf8")) as Record<string, number>;
+  } catch {
+    return {};
   }
-  // A promise rejected by the last case reports itself only once the event loop has turned.
-  await new Promise((done) => setTimeout(done, 0));
-
-  const passed = total.passed - before.passed;
-  const failed = total.failed - before.failed;
-  const skipped = total.skipped - before.skipped;
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  print(`  ${file}: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""} (${seconds} s)`);
 }
 
-print(`seed ${seed}`);
-const files = readdirSync(directory, { recursive: true, encoding: "utf8" })
-  .map((name) => name.replaceAll("\\", "/"))
-  .filter((name) => name.endsWith(".test.ts") && !name.includes("fixtures/"))
-  .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
-  .sort();
-for (const filter of filters) {
-  if (!files.some((name) => name.includes(filter))) fail(`no test file matches "${filter}"`);
+function writeTimes(times: Record<string, number>): void {
+  mkdirSync(dirname(timesFile), { recursive: true });
+  const own = `${timesFile}.${process.pid}`;
+  writeFileSync(own, JSON.stringify(times, undefined, 1));
+  renameSync(own, timesFile);
 }
-if (files.length === 0) fail(`no test file in ${directory}`);
-for (const file of files) await runFile(file);
 
-watchdog.stop();
-finished = true;
-print(`\n${summary()}`);
-// A file that leaves a timer or a worker behind must not keep the run from ending; the empty write waits for the output.
+const processes = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of processes) child.kill("SIGKILL");
+});
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
+
+/** A process that runs units; a new one takes its place when it dies. */
+class Runner {
+  #child: ChildProcess | undefined;
+  #output = "";
+  #ended = "";
+  #wake: (() => void) | undefined;
+  #ready = false;
+
+  #start(): ChildProcess {
+    const script = join(here, "lib", "run-units.ts");
+    const child = spawn(process.execPath, [...process.execArgv, script], {
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env: { ...process.env, LOWBIT_SEED: String(seed) },
+    });
+    processes.add(child);
+    this.#ready = false;
+    this.#ended = "";
+    const wake = (): void => this.#wake?.();
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.#output += text;
+        wake();
+      });
+    }
+    child.on("message", () => {
+      this.#ready = true;
+      wake();
+    });
+    child.on("error", () => {});
+    child.on("close", (status, signal) => {
+      processes.delete(child);
+      this.#child = undefined;
+      this.#ended = signal ?? `status ${status}`;
+      wake();
+    });
+    return child;
+  }
+
+  #event(): Promise<void> {
+    return new Promise((done) => {
+      this.#wake = done;
+    });
+  }
+
+  /** Runs one unit and prints what it prints; the cases that its file declares. */
+  async run(unit: Unit): Promise<number> {
+    this.#child ??= this.#start();
+    const child = this.#child;
+    while (!this.#ready && !this.#ended) await this.#event();
+    if (!this.#ended) child.send({ directory, unit });
+    this.#ready = false;
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill("SIGKILL");
+    }, limit * 1000);
+    for (;;) {
+      const taken = takeResult(this.#output);
+      if (taken || this.#ended) {
+        clearTimeout(timer);
+        print(taken?.before ?? this.#output);
+        this.#output = taken?.after ?? "";
+        if (taken) return this.#add(taken.result);
+        if (late) fail(`${labelOf(unit)}: not finished after ${limit} s`);
+        else fail(`${labelOf(unit)}: its process ended with ${this.#ended}`);
+        return Number.NaN;
+      }
+      await this.#event();
+    }
+  }
+
+  #add(result: Result): number {
+    total.passed += result.passed;
+    total.failed += result.failed;
+    total.skipped += result.skipped;
+    return result.declared;
+  }
+
+  /** Ends the process; what it has still to say counts. */
+  async end(): Promise<void> {
+    const child = this.#child;
+    if (!child) return;
+    while (!this.#ready && !this.#ended) await this.#event();
+    if (!this.#ended) child.send({ directory });
+    const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    while (!this.#ended) await this.#event();
+    clearTimeout(timer);
+    const taken = takeResult(this.#output);
+    print(taken?.before ?? this.#output);
+    if (taken) this.#add(taken.result);
+  }
+}
+
+print(`seed ${seed}\n`);
+const { units, complaints } = makePlan(directory, filters);
+for (const complaint of complaints) fail(complaint);
+
+const times = readTimes();
+// What has never run may be long.
+const expected = (unit: Unit): number => times[labelOf(unit)] ?? Number.POSITIVE_INFINITY;
+const byTime = (a: Unit, b: Unit): number => (expected(a) === expected(b) ? 0 : expected(b) - expected(a));
+const together = units.filter(({ alone }) => !alone).sort(byTime);
+const alone = units.filter((unit) => unit.alone);
+
+const runners = Array.from({ length: Math.max(1, Math.min(jobs, together.length)) }, () => new Runner());
+async function take(runner: Runner, queue: Unit[]): Promise<void> {
+  for (let unit = queue.shift(); unit; unit = queue.shift()) {
+    const started = performance.now();
+    await runner.run(unit);
+    times[labelOf(unit)] = Math.round((performance.now() - started) / 10) / 100;
+  }
+}
+await Promise.all(runners.map((runner) => take(runner, together)));
+await take(runners[0] as Runner, alone);
+await Promise.all(runners.map((runner) => runner.end()));
+if (units.length > 0 && total.passed + total.failed + total.skipped === 0) fail(`no test names ${filters.join(" ")}`);
+
+if (directory === here) writeTimes(times);
+print(`\n${summary(total)}\n`);
 process.stdout.write("", () => process.exit(total.failed > 0 ? 1 : 0));

@@ -1,5 +1,6 @@
 // Narrow accumulators at their extremes. Sums are kept in 8 and 16 bits for as long as the kernels' bounds allow, so the
 // tests put the largest possible terms at every place where a sum is flushed to a wider one, and one step to each side.
+// Split by format.
 import { formatOf } from "../../src/kernels/formats.ts";
 import { candidates } from "../../src/kernels/registry.ts";
 import { equalBits } from "../lib/assert.ts";

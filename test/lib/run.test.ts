@@ -42,7 +42,7 @@ if ("Deno" in globalThis || "Bun" in globalThis) {
     is(last, "2 passed, 2 failed, 1 skipped");
     is(status, 1);
     match(output, /empty\.test\.ts registers no test/);
-    match(output, /no test file matches "nonsense"/);
+    match(output, /no format, folder or test file matches "nonsense"/);
   });
 
   t("fails on errors outside the cases, and goes on", () => {

@@ -21,6 +21,8 @@ export interface Suite {
 /** What the runner sees of a suite. */
 export interface Registered {
   readonly name: string;
+  /** All cases, and those of them that are to run. */
+  declared: number;
   cases: number;
   readonly skipped: { name: string; reason: string }[];
   /** Hands the cases to uvu's queue. */
@@ -28,10 +30,17 @@ export interface Registered {
 }
 
 if ((globalThis as { UVU_DEFER?: number }).UVU_DEFER === undefined) {
-  throw new Error("a test file runs nothing by itself: use `tsx test/run.ts <part of its name>`");
+  throw new Error("a test file runs nothing by itself: use `tsx test/run.ts <filter>`");
 }
 
 let registered: Registered[] = [];
+
+let isWanted = (_: string): boolean => true;
+
+/** From now on only cases are registered whose name, their suite's in front, `wanted` takes. */
+export function select(wanted: (name: string) => boolean): void {
+  isWanted = wanted;
+}
 
 /** The suites declared since the last call. */
 export function takeRegistered(): Registered[] {
@@ -42,15 +51,27 @@ export function takeRegistered(): Registered[] {
 
 export function suite(name: string): Suite {
   const inner = uvuSuite(name);
-  const entry: Registered = { name, cases: 0, skipped: [], enqueue: () => inner.run() };
+  const entry: Registered = {
+    name,
+    declared: 0,
+    cases: 0,
+    skipped: [],
+    // Hooks of a suite of which no case runs do not run either.
+    enqueue: () => {
+      if (entry.cases > 0) inner.run();
+    },
+  };
   registered.push(entry);
 
   const declare = (caseName: string, body: () => void | Promise<void>): void => {
+    entry.declared++;
+    if (!isWanted(`${name} ${caseName}`)) return;
     entry.cases++;
     inner(caseName, () => body());
   };
   declare.skip = (caseName: string, reason: string): void => {
-    entry.skipped.push({ name: caseName, reason });
+    entry.declared++;
+    if (isWanted(`${name} ${caseName}`)) entry.skipped.push({ name: caseName, reason });
   };
   declare.before = (body: () => void | Promise<void>): void => inner.before(() => body());
   declare.after = (body: () => void | Promise<void>): void => inner.after(() => body());

@@ -15,7 +15,7 @@ const tsc = join(root, "node_modules", ".bin", "tsc");
 export async function makeProject(): Promise<Project> {
   process.on("exit", () => rmSync(work, { recursive: true, force: true }));
   mkdirSync(work, { recursive: true });
-  await runWell(process.execPath, [...process.execArgv, join(root, "scripts", "build.ts"), "--if-stale"], {
+  await runWell(process.execPath, [...process.execArgv, join(root, "scripts", "build.ts")], {
     cwd: root,
     seconds: 600,
   });
