@@ -1,4 +1,4 @@
-// What shows on which machine a binary runs, where no result that kernels use does (src/machine.ts). probe.ts has what
+// What shows on which machine a binary runs, where no result that kernels use does (src/runtime/machine.ts). probe.ts has what
 // relaxed operations show.
 
 /** 1 where ∞ - ∞ is a negative NaN: on x86. ARM and RISC-V give a positive one. */

@@ -1,4 +1,4 @@
-// Learns the projections of src/formats/lift-projections.ts: M [dims, lifted] with w ≈ M b, b in {-1, 1}^lifted, for w of
+// Learns the projections of src/formats/lift/projections.ts: M [dims, lifted] with w ≈ M b, b in {-1, 1}^lifted, for w of
 // unit Gaussians (LiftQuant, section 3, where M is learned by gradients of a soft minimum).
 //
 //   npx tsx scripts/learn-projections.ts            all of them, 20 to 30 minutes of one core

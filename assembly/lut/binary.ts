@@ -26,7 +26,7 @@ export function prepare_binary_lut8(
 }
 
 // Sums of 16 rows in two vectors: `all` has even + 256·odd lanes (mod 2^16), `odd` the odd ones. The lanes of 16 rows are
-// stored in such an order (LANES in src/layouts/planes.ts) that the even lanes of `even` are rows 0..3, its odd lanes
+// stored in such an order (LANES in src/formats/shared/planes.ts) that the even lanes of `even` are rows 0..3, its odd lanes
 // rows 4..7, and those of `odd` rows 8..11 and 12..15.
 // @ts-ignore: decorator
 @inline

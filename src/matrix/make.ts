@@ -23,7 +23,7 @@ export interface Content {
   readonly offsets?: Float32Array | undefined;
   /** Written behind everything else; its length is that of the format's table. */
   readonly tables?: Uint8Array | undefined;
-  /** A table that other matrices may read, too (src/shared.ts). */
+  /** A table that other matrices may read, too (src/runtime/tables.ts). */
   readonly shared?: Uint8Array;
   readonly columnOrder?: Uint32Array | undefined;
   /** Bit planes: `MatrixSpec.types`. */

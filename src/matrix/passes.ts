@@ -20,7 +20,7 @@ export interface Product {
   begin(where: string, address: number, x: Float32Array, tokens: number, y: Float32Array): Pass;
 }
 
-/** Activations that are computed in linear memory, for a matrix without branches (src/rotated.ts). */
+/** Activations that are computed in linear memory, for a matrix without branches (src/matrix/rotated.ts). */
 export interface TokenSource {
   /** Bytes of its working space, a multiple of 64. */
   readonly scratchBytes: number;

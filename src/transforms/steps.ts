@@ -1,5 +1,5 @@
 // Chains of linear maps of one vector, run by WebAssembly kernels in the engine's memory. A rotated format is such a chain
-// before its weights and one behind them (src/rotated.ts); the public transforms are chains of one or two steps.
+// before its weights and one behind them (src/matrix/rotated.ts); the public transforms are chains of one or two steps.
 import { checkFinite, checkInteger, MAX_COLS, rangeError, typeError } from "../lib/check.ts";
 import { type HadamardChoice, matrixOf, orderOf, signOffsets } from "../numeric/hadamard.ts";
 import type { Engine } from "../runtime/engine.ts";
