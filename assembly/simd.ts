@@ -16,12 +16,18 @@ export {
 } from "./lut/binary";
 export { absmax, prepare_f32, prepare_fixed, prepare_float_sums } from "./lut/prepare";
 export * from "./lut/ternary";
+export * from "./dense/dense";
 export { nan_negative, spin } from "./machine";
 export {
   gemv_complex_f32_16x8, gemv_complex_int8_32x8, gemv_complex_lut8_32x8, prepare_complex_lut8,
 } from "./pair/complex";
 export { gemm_complex_int8_16x2 } from "./pair/gemm";
 export { finish_complex } from "./pair/sums";
+export { model_append, model_attend } from "./model/attention";
+export { model_add, model_gate, model_scale, model_soft_cap } from "./model/gate";
+export { model_layer_norm, model_rms_norm } from "./model/norm";
+export { model_rope } from "./model/rope";
+export { model_route } from "./model/route";
 export { gemv_bitplane_bits_16x32 } from "./popcount/bitplane";
 export { abs_sum, least, prepare_bitplane_bits } from "./popcount/prepare";
 export { gemv_pvq16_int8_4x16, gemv_pvq8_int8_4x8 } from "./pvq/pvq";

@@ -6,6 +6,8 @@ export * as bitplane from "./formats/bitplane/index.ts";
 export * as codebook from "./formats/codebook/index.ts";
 export * as complex from "./formats/complex/index.ts";
 export type { ComplexCodes, ComplexScale, Ties } from "./formats/complex/quantize.ts";
+export type { DenseType } from "./formats/dense/index.ts";
+export * as dense from "./formats/dense/index.ts";
 export * as e8p from "./formats/e8p/index.ts";
 export * as fairy2i from "./formats/fairy2i/index.ts";
 export * as glvq from "./formats/glvq/index.ts";

@@ -3,6 +3,7 @@ import { bitplaneFormat } from "./bitplane.ts";
 import { withBranch } from "./branches.ts";
 import { codebookFormat } from "./codebook.ts";
 import { complexFormat, fairy2iFormat } from "./complex.ts";
+import { denseFormat } from "./dense.ts";
 import { latticeFormat } from "./e8p.ts";
 import type { BenchFormat } from "./format.ts";
 import { glvqFormat } from "./glvq.ts";
@@ -50,6 +51,9 @@ const table: Readonly<Record<FormatName, readonly BenchFormat[]>> = {
   pvq8: [pvqFormat(8, 14)],
   pvq16: [pvqFormat(16, 12)],
   bitplane: [bitplaneFormat(1, 1), bitplaneFormat(2, 4)],
+  dense32: [denseFormat(32)],
+  dense16: [],
+  denseb16: [denseFormat(16)],
 };
 
 export const benchFormats: readonly BenchFormat[] = Object.values(table).flat();

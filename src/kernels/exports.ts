@@ -111,7 +111,104 @@ type PrepareLut8 = (
 type Pairs = (q0: number, q1: number, panel: number, byteCols: number) => void;
 
 /** What both binaries export besides gemv and gemm. */
-export interface PrepareExports {
+/** What a language model computes between its matrices: assembly/model. */
+export interface ModelExports {
+  model_rms_norm(
+    x: number,
+    xStride: number,
+    y: number,
+    yStride: number,
+    weight: number,
+    begin: number,
+    end: number,
+    inner: number,
+    size: number,
+    eps: number,
+  ): void;
+  model_layer_norm(
+    x: number,
+    xStride: number,
+    y: number,
+    yStride: number,
+    weight: number,
+    bias: number,
+    begin: number,
+    end: number,
+    inner: number,
+    size: number,
+    eps: number,
+    weightStep: number,
+  ): void;
+  model_rope(
+    x: number,
+    stride: number,
+    table: number,
+    begin: number,
+    end: number,
+    heads: number,
+    size: number,
+    turned: number,
+    position: number,
+    pairs: number,
+  ): void;
+  model_gate(
+    gate: number,
+    up: number,
+    stride: number,
+    y: number,
+    begin: number,
+    end: number,
+    size: number,
+    kind: number,
+  ): void;
+  model_add(y: number, x: number, n: number, factor: number): void;
+  model_scale(y: number, x: number, n: number, factor: number): void;
+  model_soft_cap(x: number, n: number, cap: number): void;
+  model_append(
+    k: number,
+    v: number,
+    stride: number,
+    keys: number,
+    values: number,
+    begin: number,
+    end: number,
+    heads: number,
+    size: number,
+    capacity: number,
+    position: number,
+  ): void;
+  model_attend(
+    q: number,
+    stride: number,
+    keys: number,
+    values: number,
+    y: number,
+    scratch: number,
+    begin: number,
+    end: number,
+    heads: number,
+    group: number,
+    size: number,
+    capacity: number,
+    position: number,
+    window: number,
+    scale: number,
+    cap: number,
+    sinks: number,
+  ): void;
+  model_route(
+    scores: number,
+    begin: number,
+    end: number,
+    experts: number,
+    used: number,
+    mode: number,
+    ids: number,
+    weights: number,
+  ): void;
+}
+
+export interface PrepareExports extends ModelExports {
   absmax(x: number, n: number): number;
   prepare_binary_int8: PrepareInt8;
   prepare_binary_lut8: PrepareLut8;

@@ -103,6 +103,10 @@ export const formats: Readonly<Record<FormatName, Format>> = {
     unpack: 62,
   },
   ...trellisFormats(),
+  // Numbers as they are: no scales, and chunks of 64 bytes of x.
+  dense32: { layout: "floats", bits: 32, chunk: 16, operand: "floats" },
+  dense16: { layout: "floats", bits: 16, chunk: 16, operand: "floats" },
+  denseb16: { layout: "floats", bits: 16, chunk: 16, operand: "floats" },
 };
 
 /** The format as it is stored for one contract: lookup tables of ternary weights want planes, dot products words. */

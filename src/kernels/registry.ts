@@ -1,4 +1,5 @@
 import { INDEX_BITS } from "./codebook.ts";
+import { denseKernels } from "./dense.ts";
 import { dotGemms, dotKernels, gemmKernels, UNIFORM_DEPTH, wideBound } from "./dot.ts";
 import { planeKernels } from "./lut.ts";
 import { complexKernels } from "./pair.ts";
@@ -67,6 +68,9 @@ export const kernels: readonly Kernel[] = [
   ...gemmKernels("pvq16", "int8", 3),
   ...gemmKernels("pvq16", "f32", 2),
   ...TRELLIS_BITS.flatMap(trellisKernels),
+  ...denseKernels("dense32"),
+  ...denseKernels("dense16"),
+  ...denseKernels("denseb16"),
 ];
 
 /** The rows that can do a job on a variant, the default first. */

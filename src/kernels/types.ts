@@ -37,11 +37,14 @@ export type FormatName =
   | "glvq"
   | `pvq${8 | 16}`
   | `trellis${TrellisBits}`
-  | `trellis${TrellisBits}_i16`;
+  | `trellis${TrellisBits}_i16`
+  | "dense32"
+  | "dense16"
+  | "denseb16";
 
 export interface Format {
   /** How weights are stored: README.md in the folders of assembly/. */
-  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice" | "vectors" | "tiles";
+  readonly layout: "planes" | "words" | "rowWords" | "bits" | "lattice" | "vectors" | "tiles" | "floats";
   /** Stored bits of a weight; of one plane where the number of planes varies. */
   readonly bits: number;
   /** Columns that the layout keeps together: columns are padded to it, and groups are a multiple of it. */
@@ -50,7 +53,7 @@ export interface Format {
   readonly maxGroup?: number;
   /**
    * What meets the weights in gemv: lookup tables of x; those of Re x and Im x; int8 x, for codes of 2 bits, others, or as
-   * it is in both binaries; int16 x, as it is, for codes of a byte each, or twice; bit planes; tables of int8 x.
+   * it is in both binaries; int16 x, as it is, for codes of a byte each, or twice; bit planes; tables of int8 x; x itself.
    */
   readonly operand:
     | "tables"
@@ -62,7 +65,8 @@ export interface Format {
     | "bytePairs"
     | "twice"
     | "bits"
-    | "lattice";
+    | "lattice"
+    | "floats";
   /** Groups only keep sums within 32 bits and share the scale of their row. */
   readonly rowScales?: boolean;
   /** Working space of gemv a row, beyond what every kernel has. */

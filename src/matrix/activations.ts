@@ -58,7 +58,7 @@ function passesOf(operand: Format["operand"], activation: Activation): 1 | 3 {
 
 function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Variant): number {
   if (operand === "lattice") return LATTICE_BYTES;
-  if (operand === "twice") return 4 * UNIT_COLS;
+  if (operand === "twice" || operand === "floats") return 4 * UNIT_COLS;
   const inBytes = operand === "bytes" || ((operand === "quads" || operand === "fields") && variant === "relaxed");
   return inBytes ? UNIT_COLS : 2 * UNIT_COLS;
 }
@@ -84,7 +84,7 @@ export function slotOf(format: Format, gemv: Kernel, variant: Variant, layout: L
 }
 
 /** The power of two that brings a largest magnitude to 1..4, or at least above 2^-22: nothing overflows, and it is exact. */
-function normalizer(largest: number): number {
+export function normalizer(largest: number): number {
   floatBits[0] = largest;
   return 2 ** (Math.max(254 - ((intBits[0] as number) >>> 23), 1) - 127);
 }

@@ -1,10 +1,12 @@
 // Declarations name Symbol.dispose, which the default libraries of TypeScript lack.
 /// <reference lib="esnext.disposable" preserve="true" />
+import { formatOf } from "../kernels/formats.ts";
 import type { Activation } from "../kernels/types.ts";
 import { checkFinite, checkGemm, checkGemv } from "../lib/check.ts";
 import type { Engine, Pass } from "../runtime/engine.ts";
 import { addBranches, type Branches } from "./branches.ts";
 import { ComplexProduct } from "./complex-product.ts";
+import { DenseProduct } from "./dense-product.ts";
 import type { Product, TokenSource } from "./passes.ts";
 import { RealProduct } from "./product.ts";
 import { extendSide, type Side, type WeightReader } from "./side.ts";
@@ -12,6 +14,12 @@ import { DISPOSED, goneError, type Matrix, type MatrixSpec } from "./spec.ts";
 
 // Weights that the collector finds before dispose() does. A backstop only: nothing says when, or whether, it runs.
 const abandoned = /* @__PURE__ */ new FinalizationRegistry<() => void>((release) => release());
+
+function productOf(engine: Engine, spec: MatrixSpec, side: Side | undefined): Product {
+  if (spec.complex) return new ComplexProduct(engine, spec, side);
+  const { layout } = formatOf(spec.format, spec.activation);
+  return layout === "floats" ? new DenseProduct(engine, spec, side) : new RealProduct(engine, spec, side);
+}
 
 export class PackedMatrix implements Matrix {
   readonly format: string;
@@ -32,7 +40,7 @@ export class PackedMatrix implements Matrix {
   constructor(engine: Engine, spec: MatrixSpec, address: number, side?: Side) {
     this.#engine = engine;
     this.#spec = spec;
-    this.#product = spec.complex ? new ComplexProduct(engine, spec, side) : new RealProduct(engine, spec, side);
+    this.#product = productOf(engine, spec, side);
     this.format = spec.label;
     this.activation = spec.activation;
     this.rows = spec.rows;
@@ -112,6 +120,28 @@ export class PackedMatrix implements Matrix {
     const where = `${this.format}.gemv`;
     const product = this.#product as RealProduct;
     this.#engine.compute(() => product.begin(where, this.#live(where), source, 1, y));
+  }
+
+  /** gemm between addresses of linear memory: x [n, cols] and y [n, rows], float32, which do not overlap. */
+  multiply(x: number, n: number, y: number): void {
+    const where = `${this.format}.gemm`;
+    const { rows, cols } = this;
+    const { arena } = this.#engine;
+    const step = this.#product.passTokens(n);
+    for (let token = 0; token < n; token += step) {
+      const tokens = Math.min(step, n - token);
+      this.#engine.compute(() => {
+        const begin = (): Pass => {
+          const xs = arena.floats.subarray(x / 4 + token * cols, x / 4 + (token + tokens) * cols);
+          const ys = arena.floats.subarray(y / 4 + token * rows, y / 4 + (token + tokens) * rows);
+          return this.#product.begin(where, this.#live(where), xs, tokens, ys);
+        };
+        const { buffer } = arena.memory;
+        const pass = begin();
+        // Where scratch memory grew, the views of before are of nothing.
+        return arena.memory.buffer === buffer ? pass : begin();
+      });
+    }
   }
 
   dequantize(): Float32Array {

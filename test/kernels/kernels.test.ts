@@ -310,6 +310,7 @@ const forced = suite("kernels asked for by name");
 for (const kernel of kernels) {
   const { format, activation } = kernel;
   if (format === "bitplane" || format === "complex" || format === "glvq" || activation === "bits") continue;
+  if (format === "dense32" || format === "dense16" || format === "denseb16") continue;
   const { grouped, random: randomWeights } = testFormats[format];
   const sample = () => {
     const rng = random(`forced ${kernel.name}`);

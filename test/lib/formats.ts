@@ -30,8 +30,8 @@ import type { Random } from "./random.ts";
 
 export type AnyWeights = Weights<Codes>;
 
-/** Bit planes, whose operands have types of their own, complex weights and companded vectors have test files of their own. */
-export type FormatName = Exclude<RegisteredName, "bitplane" | "complex" | "glvq">;
+/** Bit planes, whose operands have types of their own, complex weights, companded vectors and numbers as they are have test files of their own. */
+export type FormatName = Exclude<RegisteredName, "bitplane" | "complex" | "glvq" | `dense${string}`>;
 export type Activation = Exclude<Registered, "bits">;
 
 interface CommonPack {
