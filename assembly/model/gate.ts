@@ -1,7 +1,7 @@
 // What is between the matrices of a feed-forward block, residuals, and soft caps.
 import { gelu4, geluTanh4, sigmoid4, tanh4 } from "../lib/elementary";
 
-// The kinds of activation, as src/llm/architecture.ts numbers them.
+// The kinds of activation, as src/llm/config.ts numbers them.
 const SILU = 0, GELU_TANH = 1, GELU = 2, RELU2 = 3, RELU = 4, CLAMPED = 5;
 
 // @ts-ignore: decorator
