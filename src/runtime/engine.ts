@@ -13,7 +13,7 @@ import type { Activation, FormatName, Kernel, Machine, Variant } from "../kernel
 import { typeError } from "../lib/check.ts";
 import { type Call, computeRows, type Exports, type Job } from "./job.ts";
 import { dotOnce, type MachineExports } from "./machine.ts";
-import { Arena } from "./memory.ts";
+import { Arena, type Reserved } from "./memory.ts";
 import type { Pool } from "./pool.ts";
 
 /** Bytes of the unpacked tile, and of the sums of a token (assembly/dot/README.md). */
@@ -51,10 +51,10 @@ export class Engine implements Machine {
   #scratch = 0;
   #scratchBytes = 0;
 
-  /** @param shared whether the memory that the module imports is */
-  constructor(module: WebAssembly.Module, variant: Variant, shared = false) {
+  /** @param memory shared if the module imports a shared one */
+  constructor(module: WebAssembly.Module, variant: Variant, memory: Reserved) {
     this.variant = variant;
-    this.arena = new Arena(shared);
+    this.arena = new Arena(memory);
     const instance = new WebAssembly.Instance(module, { env: { memory: this.arena.memory } });
     this.exports = instance.exports as unknown as PrepareExports;
     this.#functions = Object.values(instance.exports) as unknown as Exports;

@@ -1,9 +1,11 @@
 import type { Variant } from "../kernels/types.ts";
-import { checkChoice, checkInteger, checkOptions, describe, rangeError, typeError } from "../lib/check.ts";
-import { UnsupportedRuntimeError } from "../lib/errors.ts";
+import { bytesOf, kindOf } from "../lib/arrays.ts";
+import { checkChoice, checkInteger, describe, rangeError, typeError } from "../lib/check.ts";
+import { OutOfMemoryError, UnsupportedRuntimeError } from "../lib/errors.ts";
+import { type OptionNames, readOptions } from "../lib/options.ts";
 import { attachEngine, Engine } from "./engine.ts";
 import { acceptsRelaxed, type Features, type Lowbit } from "./features.ts";
-import type { MemoryUse } from "./memory.ts";
+import { type MemoryUse, type Reserved, reserveMemory } from "./memory.ts";
 import type { Pool } from "./pool.ts";
 import { toShared } from "./shared-module.ts";
 import { brokenModule, checkBody, checkModule, checkResponse } from "./wrong-module.ts";
@@ -33,6 +35,8 @@ export interface InitOptions {
 }
 
 const VARIANTS = ["auto", "relaxed", "simd"] as const;
+const NAMES: OptionNames<InitOptions> = { variant: [], threads: [], worker: [], module: [] };
+const SYNC_NAMES: OptionNames<Omit<InitOptions, "module" | "worker">> = { variant: [], threads: [] };
 
 /**
  * Loads the kernels. Nothing is compiled before this is called; each call makes an instance with a memory of its own.
@@ -40,12 +44,15 @@ const VARIANTS = ["auto", "relaxed", "simd"] as const;
  * @throws TypeError, RangeError for bad options
  * @throws UnsupportedRuntimeError (as a rejection) when the runtime has no WebAssembly SIMD, may not compile, or lacks
  * the variant asked for
+ * @throws OutOfMemoryError (as a rejection) when it refuses any memory
  */
 export async function init(options: InitOptions = {}): Promise<Lowbit> {
-  const { variant, threads } = checkInit("init", options);
-  const workers = threads === 1 ? ALONE : await startWorkers(threads, options.worker);
+  requireWebAssembly("init");
+  const given = readOptions("init", options, NAMES);
+  const { variant, threads } = checkInit("init", given);
+  const workers = threads === 1 ? ALONE : await startWorkers(threads, given.worker);
   try {
-    return await load(options.module, variant, workers);
+    return await load(given.module, variant, workers);
   } catch (error) {
     workers.pool?.dispose();
     throw error;
@@ -81,16 +88,27 @@ export function initSync(
   module: WebAssembly.Module | BufferSource,
   options: Omit<InitOptions, "module" | "worker"> = {},
 ): Lowbit {
-  const { variant: wanted, threads } = checkInit("initSync", options);
+  requireWebAssembly("initSync");
+  const { variant: wanted, threads } = checkInit("initSync", readOptions("initSync", options, SYNC_NAMES));
   const compiled = compileNow("initSync", module);
   const { variant, relaxedReason } = inspect("initSync", compiled, wanted);
   const reason = threads === 1 ? undefined : "initSync computes on one thread; init() starts workers";
-  return makeHandle(new Engine(compiled, variant, !isPlain(compiled)), relaxedReason, undefined, reason);
+  const engine = new Engine(compiled, variant, reserveMemory(!isPlain(compiled)));
+  return makeHandle(engine, relaxedReason, undefined, reason);
 }
 
-/** Workers that load while the binary is compiled, or why there are none. */
+function requireWebAssembly(where: string): void {
+  if (typeof WebAssembly === "object" && WebAssembly !== null) return;
+  throw new UnsupportedRuntimeError(
+    `${where}: this runtime has no WebAssembly: it was started without (node --jitless), or its settings turn it off ` +
+      "(the lockdown mode of a browser)",
+  );
+}
+
+/** Workers that load while the binary is compiled, and the memory that they will see; or why there are none. */
 interface Workers {
   readonly pool?: Pool | undefined;
+  readonly memory?: Reserved | undefined;
   readonly reason?: string | undefined;
 }
 
@@ -102,14 +120,20 @@ async function startWorkers(threads: number | "auto", worker: URL | string | und
   if (reason !== undefined) return { reason };
   const count = threads === "auto" ? automaticThreads() : threads;
   if (count === 1) return { reason: "this machine has one processor" };
+  let memory: Reserved;
+  try {
+    memory = reserveMemory(true);
+  } catch (error) {
+    if (error instanceof OutOfMemoryError) return { reason: error.message.replace("lowbit: out of memory: ", "") };
+    throw error;
+  }
   const pool = new Pool(count, worker);
-  return pool.ended === undefined ? { pool } : { reason: pool.ended };
+  return pool.ended === undefined ? { pool, memory } : { reason: pool.ended };
 }
 
 function checkInit(where: string, options: InitOptions): { variant: "auto" | Variant; threads: number | "auto" } {
-  checkOptions(`${where}: options`, options);
   const { variant = "auto", threads = 1, worker } = options;
-  if (worker !== undefined && typeof worker !== "string" && !(worker instanceof URL)) {
+  if (worker !== undefined && typeof worker !== "string" && !isUrl(worker)) {
     throw typeError(`${where}: worker`, "a URL or a string", worker);
   }
   checkChoice(`${where}: variant`, variant, VARIANTS);
@@ -147,11 +171,11 @@ function open(where: string, module: WebAssembly.Module, wanted: "auto" | Varian
 async function openWith(
   module: WebAssembly.Module,
   variant: Variant,
-  { pool, reason }: Workers,
+  { pool, memory, reason }: Workers,
   relaxedReason?: string,
 ): Promise<Lowbit> {
   const shared = !isPlain(module);
-  const engine = new Engine(module, variant, shared);
+  const engine = new Engine(module, variant, shared && memory ? memory : reserveMemory(shared));
   if (!pool) return makeHandle(engine, relaxedReason, undefined, reason);
   if (shared) {
     await engine.attach(pool, module);
@@ -206,7 +230,7 @@ function makeHandle(engine: Engine, relaxedReason: string | undefined, pool?: Po
 }
 
 function probeFailure(module: WebAssembly.Module): string | undefined {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: !isPlain(module) });
+  const memory = smallMemory(!isPlain(module));
   const { exports } = new WebAssembly.Instance(module, { env: { memory } });
   const probe = exports.probe as (zero: number) => number;
   return probe(0) === 1 ? undefined : "relaxed SIMD gives wrong results in this runtime";
@@ -214,13 +238,26 @@ function probeFailure(module: WebAssembly.Module): string | undefined {
 
 // Whether the memory that a module imports is not shared: its imports do not say so, but it does not link to the other.
 function isPlain(module: WebAssembly.Module): boolean {
+  const memory = smallMemory(false);
   try {
-    new WebAssembly.Instance(module, { env: { memory: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } });
+    new WebAssembly.Instance(module, { env: { memory } });
     return true;
   } catch {
     return false;
   }
 }
+
+function smallMemory(shared: boolean): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: 1, maximum: 1, ...(shared && { shared }) });
+  } catch (error) {
+    throw new OutOfMemoryError(`lowbit: out of memory: this runtime refuses a memory of 64 KiB (${messageOf(error)})`, {
+      cause: error,
+    });
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 async function compileBuiltIn(variant: Variant, shared: boolean): Promise<WebAssembly.Module> {
   const binary = variant === "relaxed" ? await import("#binary/relaxed") : await import("#binary/simd");
@@ -232,30 +269,31 @@ async function compile(
   source: WebAssembly.Module | BufferSource,
   shared: boolean,
 ): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return source;
-  const bytes = shared && isModule(source) ? toShared(where, bytesOf(source)) : source;
+  if (isModule(source)) return source;
+  const given = bytesOf(source as ArrayBufferView);
+  const bytes = shared && isBinary(given) ? toShared(where, ownBytes(given)) : ownBytes(given);
   try {
     return await WebAssembly.compile(bytes);
   } catch (error) {
-    throw compileError(where, source, error);
+    throw compileError(where, bytes, error);
   }
 }
 
 function compileNow(where: string, source: unknown): WebAssembly.Module {
-  if (source instanceof WebAssembly.Module) return source;
+  if (isModule(source)) return source;
   if (!isBytes(source)) throw typeError(`${where}: module`, "a WebAssembly.Module or its bytes", source);
+  const bytes = ownBytes(bytesOf(source as ArrayBufferView));
   try {
-    return new WebAssembly.Module(source);
+    return new WebAssembly.Module(bytes);
   } catch (error) {
-    throw compileError(where, source, error);
+    throw compileError(where, bytes, error);
   }
 }
 
 // Bytes that do not begin like a module are the caller's mistake; anything else is something the runtime will not do.
-function compileError(where: string, source: BufferSource, error: unknown): Error {
-  const bytes = bytesOf(source);
-  const reason = error instanceof Error ? error.message : String(error);
-  if (!isModule(source)) {
+function compileError(where: string, bytes: Uint8Array<ArrayBuffer>, error: unknown): Error {
+  const reason = messageOf(error);
+  if (!isBinary(bytes)) {
     const start = String.fromCharCode(...bytes.subarray(0, 16)).replace(/[^\x20-\x7e]/g, ".");
     return rangeError(`${where}: module`, "WebAssembly bytes", `${bytes.length} bytes that begin with "${start}"`);
   }
@@ -269,29 +307,78 @@ function compileError(where: string, source: BufferSource, error: unknown): Erro
   );
 }
 
-function bytesOf(source: BufferSource): Uint8Array<ArrayBuffer> {
-  if (!ArrayBuffer.isView(source)) return new Uint8Array(source);
-  return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+// Compilers of some engines refuse shared or resizable memory, and all may read it later: such bytes are copied.
+function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = bytes as { buffer: { readonly resizable?: boolean } };
+  return kindOf(buffer) === "ArrayBuffer" && buffer.resizable !== true
+    ? (bytes as Uint8Array<ArrayBuffer>)
+    : new Uint8Array(bytes);
 }
 
-function isModule(source: BufferSource): boolean {
-  const bytes = bytesOf(source);
+function isBinary(bytes: Uint8Array): boolean {
   return bytes[0] === 0 && bytes[1] === 0x61 && bytes[2] === 0x73 && bytes[3] === 0x6d;
 }
 
+// A compiled module, of whatever realm.
+function isModule(value: unknown): value is WebAssembly.Module {
+  if (typeof value !== "object" || value === null || isBytes(value)) return false;
+  try {
+    WebAssembly.Module.exports(value as WebAssembly.Module);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function isBytes(value: unknown): value is BufferSource {
-  return value instanceof ArrayBuffer || ArrayBuffer.isView(value);
+  return kindOf(value) !== undefined;
+}
+
+// Worklets have no URL. Of whatever realm; its address is what String() says.
+function isUrl(value: unknown): value is URL {
+  return Object.prototype.toString.call(value) === "[object URL]";
+}
+
+/** Promises, and objects with a `default`, that are followed before a module is there: `import()` of one takes two. */
+const MOST_STEPS = 16;
+
+/**
+ * What a source leads to. It is followed step by step and not by `await`, which would follow a thenable that resolves to
+ * itself, or an object that is its own `default`, for ever.
+ */
+async function followSource(where: string, source: unknown): Promise<unknown> {
+  let at = source;
+  for (let step = 0; step < MOST_STEPS; step++) {
+    if (typeof at !== "object" || at === null || isBytes(at) || isModule(at) || isUrl(at) || isResponse(at)) return at;
+    const { then } = at as { then?: unknown };
+    if (typeof then === "function") {
+      const thenable = at;
+      // In an object, so that nothing looks for a `then` of what it resolves to.
+      const { value } = await new Promise<{ value: unknown }>((resolve, reject) => {
+        Reflect.apply(then, thenable, [(value: unknown) => resolve({ value }), reject]);
+      });
+      at = value;
+    } else if ("default" in at) {
+      at = (at as { default: unknown }).default;
+    } else {
+      return at;
+    }
+  }
+  throw new TypeError(`${where}: module: expected ${EXPECTED_SOURCE}, got an object that leads to others without end`);
+}
+
+const EXPECTED_SOURCE = "a WebAssembly.Module, bytes, Response, URL, or a promise of one";
+
+function isResponse(value: unknown): value is Response {
+  return typeof Response === "function" && value instanceof Response;
 }
 
 async function compileSource(where: string, source: ModuleSource, shared: boolean): Promise<WebAssembly.Module> {
-  const value = await source;
-  if (value instanceof WebAssembly.Module || isBytes(value)) return compile(where, value, shared);
-  if (value instanceof URL) return compile(where, await readUrl(where, value), shared);
-  if (typeof Response === "function" && value instanceof Response)
-    return compile(where, await readResponse(where, value), shared);
-  if (typeof value === "object" && value !== null && "default" in value)
-    return compileSource(where, value.default, shared);
-  throw typeError(`${where}: module`, "a WebAssembly.Module, bytes, Response, URL, or a promise of one", value);
+  const value = await followSource(where, source);
+  if (isModule(value) || isBytes(value)) return compile(where, value, shared);
+  if (isUrl(value)) return compile(where, await readUrl(where, value), shared);
+  if (isResponse(value)) return compile(where, await readResponse(where, value), shared);
+  throw typeError(`${where}: module`, EXPECTED_SOURCE, value);
 }
 
 async function readResponse(where: string, response: Response): Promise<ArrayBuffer> {

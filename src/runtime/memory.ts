@@ -5,8 +5,8 @@ const ALIGN = 64;
 const FIRST = 1024; // address 0 is never handed out, so that a forgotten pointer is not a valid one
 // One page less than 4 GiB: a kernel's end pointer, just past the last byte, must not wrap to 0.
 const MAX_PAGES = 65535;
-// A shared memory reserves its maximum at once, which a browser may refuse.
-const SHARED_PAGES = [MAX_PAGES, 32768, 16384, 8192];
+// A runtime may refuse a large maximum: a shared memory reserves it at once, and so do some engines for any memory.
+const MAXIMA = [MAX_PAGES, 32768, 16384, 8192, 4096, 2048];
 
 interface Region {
   address: number;
@@ -27,6 +27,7 @@ export interface MemoryUse {
 export class Arena implements MemoryUse {
   readonly memory: WebAssembly.Memory;
   readonly #maximum: number;
+  readonly #shared: boolean;
   #free: Region[];
   #sizes = new Map<number, number>();
   #used = 0;
@@ -34,11 +35,10 @@ export class Arena implements MemoryUse {
   #bytes: Uint8Array;
   #floats: Float32Array;
 
-  /** @param shared whether workers are to see the memory */
-  constructor(shared = false) {
-    [this.memory, this.#maximum] = shared
-      ? sharedMemory()
-      : [new WebAssembly.Memory({ initial: 1, maximum: MAX_PAGES }), MAX_PAGES];
+  constructor({ memory, maximum, shared }: Reserved) {
+    this.memory = memory;
+    this.#maximum = maximum;
+    this.#shared = shared;
     this.#free = [{ address: FIRST, bytes: PAGE - FIRST }];
     this.#bytes = new Uint8Array(this.memory.buffer);
     this.#floats = new Float32Array(this.memory.buffer);
@@ -53,18 +53,16 @@ export class Arena implements MemoryUse {
   }
 
   get capacity(): number {
-    return this.memory.buffer.byteLength;
+    return this.#bytes.length;
   }
 
   /** A view of all memory, made anew after growth. Do not keep it across an allocation. */
   get bytes(): Uint8Array {
-    if (this.#bytes.buffer !== this.memory.buffer) this.#bytes = new Uint8Array(this.memory.buffer);
     return this.#bytes;
   }
 
   /** The same memory as float32; index = address / 4. */
   get floats(): Float32Array {
-    if (this.#floats.buffer !== this.memory.buffer) this.#floats = new Float32Array(this.memory.buffer);
     return this.#floats;
   }
 
@@ -134,28 +132,49 @@ export class Arena implements MemoryUse {
 
   #limit(): string {
     if (this.#maximum === MAX_PAGES) return "the limit of 32-bit WebAssembly is 4 GiB";
-    return `this runtime allows a shared memory of ${(this.#maximum * PAGE) / 2 ** 20} MiB; with one thread there is more`;
+    const kind = this.#shared ? "shared memory" : "memory";
+    return `this runtime allows a ${kind} of ${(this.#maximum * PAGE) / 2 ** 20} MiB at most`;
   }
 
   #tryGrow(pages: number): boolean {
     try {
       this.memory.grow(pages);
-      return true;
     } catch {
       return false;
     }
+    this.#bytes = new Uint8Array(this.memory.buffer);
+    this.#floats = new Float32Array(this.memory.buffer);
+    return true;
   }
 }
 
-function sharedMemory(): [memory: WebAssembly.Memory, maximum: number] {
-  for (const maximum of SHARED_PAGES) {
+/** A memory that an arena may have. */
+export interface Reserved {
+  readonly memory: WebAssembly.Memory;
+  /** Pages that it can grow to. */
+  readonly maximum: number;
+  readonly shared: boolean;
+}
+
+/**
+ * A memory of one page that can grow to the largest maximum the runtime allows.
+ *
+ * @param shared whether workers are to see it
+ * @throws OutOfMemoryError where even the smallest is refused
+ */
+export function reserveMemory(shared: boolean): Reserved {
+  let reason: unknown;
+  for (const maximum of MAXIMA) {
     try {
-      return [new WebAssembly.Memory({ initial: 1, maximum, shared: true }), maximum];
-    } catch {
-      // The next one is smaller.
+      return { memory: new WebAssembly.Memory({ initial: 1, maximum, ...(shared && { shared }) }), maximum, shared };
+    } catch (error) {
+      reason = error;
     }
   }
+  const least = ((MAXIMA.at(-1) as number) * PAGE) / 2 ** 20;
   throw new OutOfMemoryError(
-    "lowbit: out of memory: this runtime refuses a shared memory of any useful size; use one thread",
+    `lowbit: out of memory: this runtime refuses a ${shared ? "shared memory" : "memory"} that can grow to ${least} MiB ` +
+      `(${reason instanceof Error ? reason.message : String(reason)})`,
+    { cause: reason },
   );
 }

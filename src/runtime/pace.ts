@@ -1,8 +1,12 @@
 // Whether several threads pay for one kind of job. It depends on the machine and on what else that does, so it is kept as an
 // account in milliseconds: what other threads took over is earned, what this one waited for them is spent. While there is
-// credit they are used, which bounds what can be lost; without, they are tried again after a pause that such attempts cost
-// at most a fiftieth of.
-
+// credit they are used, which bounds what can be lost.
+//
+// When the credit is gone there is a pause, and then an attempt with a little credit. The pause is as long as the time that
+// the job lost which ended the credit; it doubles with every pause in a row, to fifty times that loss, and two seconds, at
+// most. So one bad call, a thread that was not scheduled for 50 ms, costs 50 ms without threads, while a machine that stays
+// busy loses a fiftieth in the end. Pauses are no longer in a row once threads have earned the most credit again: a machine
+// that is good for a few jobs and then bad may not begin anew each time.
 /** Milliseconds of one thread below which several are not tried: waking one takes 0.03 to 0.045. */
 const LEAST = 0.04;
 /** Multiplications that take less than LEAST with the slowest kernels too. */
@@ -11,9 +15,8 @@ const LEAST_WORK = 2 ** 18;
 const GUESS = 1e7;
 /** Most credit: a few times what a thread loses that is not scheduled. */
 const MOST_CREDIT = 20;
-const ATTEMPT_SHARE = 1 / 50;
-/** The shortest pause, in jobs, and the longest, in milliseconds. */
-const SHORTEST_PAUSE = 8;
+/** The longest pause, as a multiple of the loss before it, and in milliseconds. */
+const MOST_LOSSES = 50;
 const LONGEST_PAUSE = 2000;
 /** While several threads are used, every so many jobs one of one thread, which says what that would take. */
 const PROBE = 128;
@@ -25,6 +28,8 @@ export class Pace {
   #measured = false;
   #credit: number;
   #rest = 0;
+  /** The next pause, as a multiple of the loss before it. */
+  #losses = 1;
   #jobs = 0;
 
   /** @param work multiplications of a job */
@@ -71,8 +76,10 @@ export class Pace {
     const slower = Math.min(Math.max(own - expected, 0), expected);
     const gain = this.#single - expected - slower - (time - own);
     this.#credit = Math.min(this.#credit + gain, MOST_CREDIT);
+    if (this.#credit === MOST_CREDIT) this.#losses = 1;
     if (this.#credit > 0) return;
-    this.#rest = Math.min(Math.max(SHORTEST_PAUSE * this.#single, -gain / ATTEMPT_SHARE), LONGEST_PAUSE);
+    this.#rest = Math.min(-gain * this.#losses, LONGEST_PAUSE);
+    this.#losses = Math.min(2 * this.#losses, MOST_LOSSES);
   }
 }
 

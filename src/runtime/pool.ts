@@ -89,7 +89,6 @@ export class Pool {
         worker.post(start);
       }
     });
-    for (const worker of this.#workers) worker.unref();
   }
 
   /**
@@ -206,21 +205,38 @@ export class Pool {
     const isDone = (): boolean => Atomics.load(control, WORD.pending) === 0;
     if (isDone() || this.#spin.poll(isDone)) return true;
     const slices = SLICES + Math.ceil(time);
+    const complete = this.#waitForZero(slices);
+    if (!complete) this.#end(`a worker did not finish its rows within ${(slices * SLICE) / 1000} s`);
+    return complete;
+  }
+
+  // Whether PENDING became 0, before it has stayed the same for so many slices.
+  //
+  // No wake is lost. Atomics are sequentially consistent, so there is one order of these:
+  //
+  //   here     waiting = 1;  p = pending;  if p is 0: done;  wait while pending is p, until woken
+  //   worker   pending -= 1;  if that made it 0 and waiting is 1: wake
+  //
+  // A worker that saw waiting = 0 had made pending 0 before p was read, so p is 0. One that saw 1 wakes: before the wait
+  // began, then pending is no longer p and the wait does not; or after. What is waited for is never 0, because p is read
+  // once, is looked at, and is what is handed to the wait.
+  #waitForZero(slices: number): boolean {
+    const control = this.#control;
     Atomics.store(control, WORD.waiting, 1);
     let before = -1;
-    for (let idle = 0; idle < slices && !isDone(); idle++) {
-      const pending = Atomics.load(control, WORD.pending);
-      if (pending !== before) idle = 0;
-      before = pending;
+    let idle = 0;
+    let pending = Atomics.load(control, WORD.pending);
+    while (pending !== 0 && idle < slices) {
       const start = performance.now();
       if (this.#mayWait) Atomics.wait(control, WORD.pending, pending, SLICE);
-      else while (!isDone() && performance.now() - start < SLICE);
+      else while (Atomics.load(control, WORD.pending) !== 0 && performance.now() - start < SLICE);
       this.#spin.slept(performance.now() - start);
+      idle = pending === before ? idle + 1 : 0;
+      before = pending;
+      pending = Atomics.load(control, WORD.pending);
     }
     Atomics.store(control, WORD.waiting, 0);
-    if (isDone()) return true;
-    this.#end(`a worker did not finish its rows within ${(slices * SLICE) / 1000} s`);
-    return false;
+    return pending === 0;
   }
 
   #hear(answer: Answer): void {
@@ -281,7 +297,6 @@ function messageOf(error: unknown): string {
 /** A worker, as node:worker_threads or a browser has it. */
 interface Thread {
   post(start: Start): void;
-  unref(): void;
   terminate(): void;
 }
 
@@ -312,11 +327,10 @@ function startThread(
     worker.on("message", hear);
     worker.on("error", (error) => end(`the worker ${place} failed: ${error.message}`));
     worker.on("exit", (code) => end(`the worker ${place} ended (exit code ${code})`));
-    return {
-      post: (start) => worker.postMessage(start),
-      unref: () => worker.unref(),
-      terminate: () => void worker.terminate(),
-    };
+    // After the listeners, which undo it. open() keeps the process alive until the worker is there; what comes before may
+    // never end, as a module's promise may not.
+    worker.unref();
+    return { post: (start) => worker.postMessage(start), terminate: () => void worker.terminate() };
   }
   const worker = given
     ? new Worker(given, { type: "module" })
@@ -326,7 +340,7 @@ function startThread(
     event.preventDefault();
     end(`the worker ${place} failed: ${event.message ?? "it did not load"}`);
   };
-  return { post: (start) => worker.postMessage(start), unref: () => {}, terminate: () => worker.terminate() };
+  return { post: (start) => worker.postMessage(start), terminate: () => worker.terminate() };
 }
 
 type NodeThreads = { Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker };

@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { makeRotated } from "../../src/matrix/rotated.ts";
+import { WORD } from "../../src/runtime/job.ts";
 import { Pace } from "../../src/runtime/pace.ts";
 import { toShared } from "../../src/runtime/shared-module.ts";
 import { equal, equalBits, equalValues, is, match, ok, rejectsWith, throwsWith } from "../lib/assert.ts";
@@ -471,6 +472,79 @@ t("one thread: no worker, and a memory of its own", () => {
   is(outputOf(code), "0 0 1 undefined");
 });
 
+/** Runs `body` while an operation on a word of a pool's control comes after `before`. */
+function delayed<T>(before: (control: Int32Array, word: number) => void, body: () => T): T {
+  const { load, wait } = Atomics;
+  const late = <F extends typeof load | typeof wait>(operation: F): F =>
+    ((control: Int32Array, word: number, ...rest: [number, number]) => {
+      // What it sees is what was there; then the worker comes to its end before anything else happens here.
+      if (operation !== load) before(control, word);
+      const result = (operation as typeof wait)(control, word, ...rest);
+      if (operation === load) before(control, word);
+      return result;
+    }) as unknown as F;
+  Atomics.load = late(load);
+  Atomics.wait = late(wait);
+  try {
+    return body();
+  } finally {
+    Object.assign(Atomics, { load, wait });
+  }
+}
+
+t("no wake is lost: a worker that ends between two steps of the wait", () =>
+  always(async () => {
+    const lb = await start(2);
+    const matrix = ternaryOf(lb, 2000, 900);
+    const x = rng.gaussians(900);
+    const expected = matrix.gemv(x);
+    const { load } = Atomics;
+    let waits = 0;
+    const untilDone = (control: Int32Array, word: number): void => {
+      if (word !== WORD.pending || load(control, WORD.waiting) !== 1) return;
+      waits++;
+      for (const end = performance.now() + 40; load(control, word) !== 0 && performance.now() < end; );
+    };
+    for (let i = 0, end = performance.now() + 5000; waits < 50 && performance.now() < end; i++) {
+      const y = new Float32Array(2000);
+      const before = performance.now();
+      const seen = waits;
+      delayed(untilDone, () => matrix.gemv(x, y));
+      const time = performance.now() - before;
+      equalBits(y, expected, `call ${i}`);
+      // A wait for a wake that has come already lasts its whole slice of 50 ms.
+      if (waits > seen) ok(time < 45, `${time} ms`);
+    }
+    lb.dispose();
+  }),
+);
+
+t("many short jobs: nothing waits for a count that is 0", () =>
+  always(async () => {
+    const lb = await start(2);
+    const matrix = ternaryOf(lb, 256, 256);
+    const x = rng.gaussians(256);
+    const expected = matrix.gemv(x);
+    const y = new Float32Array(256);
+    const { wait } = Atomics;
+    const waited: number[] = [];
+    Atomics.wait = ((control: Int32Array, word: number, value: number, time: number) => {
+      if (word === WORD.pending) waited.push(value);
+      return wait(control, word, value, time);
+    }) as typeof wait;
+    try {
+      for (let i = 0; i < 20000; i++) {
+        matrix.gemv(x, y);
+        if (i % 500 === 0) equalBits(y, expected, `call ${i}`);
+      }
+    } finally {
+      Atomics.wait = wait;
+    }
+    ok(!waited.includes(0), `of ${waited.length} waits`);
+    lb.dispose();
+  }),
+);
+
 t("where there are no threads: one, and why", () => {
   const show = `const lb = await init({ threads: 2 }); matrixOf(lb).gemv(x);
     console.log(lb.features.threads, lb.features.threadsReason);`;
@@ -556,6 +630,47 @@ p("they come back when the machine is free again, and go when it is not", () => 
   several = 0.6;
   run(1000);
   ok(run(1000) > 900, "free again");
+});
+
+p("one bad call: threads rest for as long as it lost, and not for seconds", () => {
+  for (const lost of [5, 30, 50, 200]) {
+    const pace = new Pace(2 ** 24);
+    play(pace, 500, always1, () => 0.55);
+    let bad = 1;
+    const several = (): number => (bad-- > 0 ? lost : 0.55);
+    // Until the bad call, then how long one thread computes alone.
+    let alone = 0;
+    for (let i = 0; i < 5 && bad > 0; i++) play(pace, 1, always1, several);
+    while (play(pace, 1, always1, several).shared === 0) alone++;
+    ok(alone <= Math.max(lost, 1) + 1, `${alone} ms alone after a call that lost ${lost} ms`);
+    const { shared } = play(pace, 1000, always1, several);
+    ok(shared > 950, `${shared} of 1000 afterwards`);
+  }
+});
+
+p("bad calls one after the other: pauses double, to fifty times the loss at most", () => {
+  const pace = new Pace(2 ** 24);
+  play(pace, 300, always1, () => 0.55);
+  const pauses: number[] = [];
+  let alone = 0;
+  for (let i = 0; i < 20000 && pauses.length < 12; i++) {
+    if (play(pace, 1, always1, () => 11).shared === 0) alone++;
+    else {
+      pauses.push(alone);
+      alone = 0;
+    }
+  }
+  const [first, second] = pauses.filter((pause) => pause > 1) as [number, number];
+  ok(first <= 11 && second >= 1.8 * first && second <= 2.2 * first, pauses.join());
+  const longest = Math.max(...pauses);
+  ok(longest >= 400 && longest <= 550, pauses.join());
+});
+
+p("good for a few jobs and bad again: never a loss", () => {
+  let jobs = 0;
+  // Seven good jobs earn 3 ms, the eighth loses 20.
+  const { time } = play(new Pace(2 ** 24), 30000, always1, () => (++jobs % 8 === 0 ? 21 : 0.55));
+  ok(time < 30000 * 1.05, `${time} of 30000`);
 });
 
 p("what the first jobs took, before optimised code, is forgotten", () => {
