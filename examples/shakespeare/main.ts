@@ -6,7 +6,7 @@ import { type Activation, init, type Lowbit, UnsupportedRuntimeError } from "low
 import { Model } from "./model.ts";
 import { formatFor, HELP, type Options, readOptions, UsageError } from "./options.ts";
 import type { Format } from "./quantize.ts";
-import { FileError, parseSafetensors, type Safetensors } from "./safetensors.ts";
+import { FileError, parseSafetensors, type Safetensors } from "lowbit/files";
 import { sampleToken, seededRandom } from "./sample.ts";
 import { joinShards, referencePath, shardPaths } from "./shards.ts";
 import { verify } from "./verify.ts";

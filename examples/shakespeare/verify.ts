@@ -1,5 +1,6 @@
 import type { Model } from "./model.ts";
-import { FileError, getFloats, getTensor, type Safetensors } from "./safetensors.ts";
+import { FileError, type Safetensors } from "lowbit/files";
+import { getFloats, getTensor } from "./safetensors.ts";
 
 /** How many positions to decode one by one: enough to use the cache, few enough to be quick. */
 const DECODE_POSITIONS = 32;

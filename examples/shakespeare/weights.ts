@@ -1,5 +1,6 @@
 import { type Activation, binary, fairy2i, type Lowbit, type Matrix, ternary } from "lowbit";
-import { FileError, getFloats, getTensor, type Safetensors } from "./safetensors.ts";
+import { FileError, type Safetensors } from "lowbit/files";
+import { getFloats, getTensor } from "./safetensors.ts";
 
 /** How linear weights are stored: signs, trits, powers of i in one or two stages, or floats that are to be quantised. */
 const FORMATS = ["binary", "ternary", "fairy1", "fairy2", "fp"] as const;

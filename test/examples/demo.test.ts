@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { init } from "lowbit";
 import { formatFor, readOptions } from "../../examples/shakespeare/options.ts";
-import { parseSafetensors, type Safetensors } from "../../examples/shakespeare/safetensors.ts";
+import { getTensor } from "../../examples/shakespeare/safetensors.ts";
+import { parseSafetensors, type Safetensors } from "../../src/files/index.ts";
 import { joinShards, referencePath, shardPaths } from "../../examples/shakespeare/shards.ts";
 import { type Config, loadWeights, readConfig } from "../../examples/shakespeare/weights.ts";
 import * as assert from "../lib/assert.ts";
@@ -216,7 +217,7 @@ t("safetensors: a corrupt header is refused, naming the tensor and what was expe
   const cases: [string, Partial<{ dtype: string; shape: number[]; data_offsets: number[] }>, RegExp][] = [
     ["shape", { shape: [383] }, /data_offsets: expected 1532 bytes/],
     ["negative", { shape: [-384] }, /shape: expected/],
-    ["dtype", { dtype: "F31" }, /dtype: expected one of/],
+    ["dtype", { dtype: "F64" }, /data_offsets: expected 3072 bytes \(F64 \[384\]\), got 1536/],
     ["overlap", { data_offsets: [4, 1540] }, /hole|overlap/],
     ["outside", { data_offsets: [1e12, 1e12 + 1536] }, /hole|overlap|truncated/],
     ["backwards", { data_offsets: [1536, 0] }, /data_offsets: expected \[begin, end\]/],
@@ -226,4 +227,10 @@ t("safetensors: a corrupt header is refused, naming the tensor and what was expe
     const file = edited((header) => Object.assign(header[name] as object, edit));
     assert.throws(() => parseSafetensors(file, "bad"), message, what);
   }
+  // A type that is not known is the matter of whoever wants that tensor.
+  const file = parseSafetensors(
+    edited((header) => Object.assign(header[name] as object, { dtype: "F31" })),
+    "bad",
+  );
+  assert.throws(() => getTensor(file, name, ["F32", "BF16"], [384]), /dtype: expected F32 or BF16, got F31/);
 });

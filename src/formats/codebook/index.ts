@@ -1,6 +1,8 @@
+import { formatOf } from "../../kernels/formats.ts";
 import type { FormatName, IndexBits } from "../../kernels/types.ts";
 import { checkChoice, checkFinite, checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
 import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import { type Inner, makeRotated } from "../../matrix/rotated.ts";
 import { type CommonOptions, checkCodes, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import type { Lowbit } from "../../runtime/features.ts";
@@ -85,7 +87,7 @@ function checkQuantize(where: string, options: CodebookQuantizeOptions): Shape {
   const bits = checkBits(`${where}: bits`, options.bits === undefined ? 4 : options.bits);
   if (table instanceof Float32Array) {
     checkLength(`${where}: table`, table, 2 ** bits, `2^${bits} entries`);
-    return checkShape(where, `codebook${bits}`, options);
+    return checkShape(where, `codebook${storedBits(bits, groupSize, options.cols)}`, options);
   }
   checkChoice(`${where}: table`, table, TABLES);
   const fitted = table === "rows" || table === "matrix";
@@ -100,6 +102,15 @@ function checkQuantize(where: string, options: CodebookQuantizeOptions): Shape {
   const size = groupSize ?? block;
   const format: FormatName = table === "rows" ? `codebook${bits}_rows` : `codebook${bits}`;
   return checkShape(where, format, { ...options, ...(size !== undefined && { groupSize: size }) });
+}
+
+/**
+ * Bits of a code in memory: 4 where the layout of 2 or 3 keeps more columns together than a group has, which is then any
+ * multiple of 8.
+ */
+function storedBits(bits: IndexBits, groupSize: number | undefined, cols: number): IndexBits {
+  const fits = groupSize === undefined || groupSize >= cols || groupSize % formatOf(`codebook${bits}`, "int8").chunk === 0;
+  return fits ? bits : 4;
 }
 
 function checkBits(where: string, value: unknown): IndexBits {
@@ -140,7 +151,8 @@ export function pack(lb: Lowbit, options: CodebookPackOptions): Matrix {
   const entries = 2 ** bits;
   if (!(tables instanceof Float32Array)) throw typeError(`${where}: tables`, "a Float32Array", tables);
   const each = tables.length !== entries;
-  const shape = checkShape(where, each ? `codebook${bits}_rows` : `codebook${bits}`, options);
+  const stored = storedBits(bits, options.groupSize, options.cols);
+  const shape = checkShape(where, each ? `codebook${bits}_rows` : `codebook${stored}`, options);
   const { rows, cols, groupSize } = shape;
   if (each) checkLength(`${where}: tables`, tables, rows * entries, `2^${bits}, or rows ${rows} x 2^${bits}`);
   checkFinite(`${where}: tables`, tables);
@@ -163,10 +175,25 @@ export function fromNvfp4(lb: Lowbit, options: Nvfp4Tensors & Imported): Matrix 
   return fromImport(where, lb, "nvfp4", importNvfp4(where, options), options);
 }
 
-/** NF4 or FP4 of bitsandbytes (QLoRA, Dettmers et al. 2023). */
+/**
+ * NF4 or FP4 of bitsandbytes (QLoRA, Dettmers et al. 2023). Its blocks run over the flattened matrix; where their borders
+ * fall inside units of 8 columns, weights are stored twice, once for each of the two scales of such a unit.
+ */
 export function fromBitsAndBytes(lb: Lowbit, options: BnbTensors & Imported): Matrix {
   const where = "codebook.fromBitsAndBytes";
-  return fromImport(where, lb, options?.type ?? "nf4", importBnb4(where, options), options);
+  const imported = importBnb4(where, options);
+  const { rows, cols, rest } = imported;
+  const label = options.type ?? "nf4";
+  const matrix = fromImport(where, lb, label, imported, options);
+  if (rest === undefined) return matrix;
+  const inners: Inner[] = [{ matrix }];
+  try {
+    inners.push({ matrix: fromImport(where, lb, label, { ...imported, ...rest }, options) });
+  } catch (error) {
+    matrix.dispose();
+    throw error;
+  }
+  return makeRotated(where, lb, { label, rows, cols, pre: [], post: [], inners });
 }
 
 function fromImport(where: string, lb: Lowbit, label: string, imported: ImportedTable, options: Imported): Matrix {
@@ -189,7 +216,7 @@ function fromCodes(where: string, lb: Lowbit, shape: Shape, { label, bits, codes
   const table = each ? undefined : integerTable(tables);
   const packed = each ? rowTables(tables, rows, 2 ** bits) : undefined;
   const kind = table === undefined ? "_rows" : table.wide ? "_i16" : "";
-  const format: FormatName = `codebook${bits}${kind}`;
+  const format: FormatName = `codebook${each ? bits : storedBits(bits, shape.groupSize, cols)}${kind}`;
   const unit = table?.unit ?? 1;
   return makeWords(where, lb, {
     label,

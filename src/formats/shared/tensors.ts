@@ -7,7 +7,7 @@ export interface ImportShape {
   readonly rows: number;
   /** Inputs of the layer. */
   readonly cols: number;
-  /** Columns that share a scale. The last group of a row may be shorter. */
+  /** Columns that share a scale, or -1 for all of a row. The last group of a row may be shorter. */
   readonly groupSize: number;
 }
 
@@ -33,11 +33,12 @@ export interface ImportedTable extends ImportShape {
   readonly table: readonly number[];
 }
 
-/** Checks rows, cols and groupSize; more columns than there are count as all of them. */
+/** Checks rows, cols and groupSize; -1, or more columns than there are, count as all of them. */
 export function checkImportShape(where: string, shape: ImportShape): ImportShape & { groups: number } {
   const rows = checkInteger(`${where}: rows`, shape.rows, 1, MAX_ROWS);
   const cols = checkInteger(`${where}: cols`, shape.cols, 1, MAX_COLS);
-  const groupSize = Math.min(checkInteger(`${where}: groupSize`, shape.groupSize, 1, MAX_COLS), cols);
+  const given = shape.groupSize === -1 ? cols : checkInteger(`${where}: groupSize`, shape.groupSize, 1, MAX_COLS);
+  const groupSize = Math.min(given, cols);
   return { rows, cols, groupSize, groups: Math.ceil(cols / groupSize) };
 }
 

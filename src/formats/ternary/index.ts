@@ -1,4 +1,5 @@
 import { checkFloats, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import { type OptionNames, readOptions } from "../../lib/options.ts";
 import { absoluteMeans, type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { groupsOf } from "../../numeric/shape.ts";
@@ -7,6 +8,8 @@ import { makePlanes } from "../shared/plane-matrix.ts";
 import type { RowWriter } from "../shared/planes.ts";
 import { makeWords } from "../shared/word-matrix.ts";
 import type { CodeWriter } from "../shared/words.ts";
+import { type BitnetTensors, type ImportedTernary, importBitnet } from "./from-bitnet.ts";
+import { type I2sTensors, importI2s } from "./from-i2s.ts";
 
 /**
  * w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as codes of 2 bits, for activation "lut8" as two bit planes.
@@ -15,7 +18,7 @@ import type { CodeWriter } from "../shared/words.ts";
 export interface TernaryPackOptions extends CommonOptions {
   /**
    * Int8Array [rows, cols] of -1, 0 and 1, or Uint8Array [rows, ceil(cols / 4)]: column 4b + j in bits 2j and 2j + 1 of
-   * byte b, as w + 1.
+   * byte b, as w + 1. Published tensors have as many bytes in other orders: `fromBitnet` and `fromI2s` read those.
    */
   readonly codes: Int8Array | Uint8Array;
   /** [1], [rows] or [rows, ceil(cols / groupSize)] */
@@ -112,6 +115,59 @@ export function pack(lb: Lowbit, options: TernaryPackOptions): Matrix {
   return make(where, lb, shape, checkScales(`${where}: scales`, options.scales, shape), writeRow);
 }
 
+/** How products are computed; everything else is in the tensors. */
+type Imported = Pick<CommonOptions, "activation" | "kernel">;
+const IMPORTED: OptionNames<Imported> = { activation: [], kernel: [] };
+const BITNET: OptionNames<BitnetTensors & Imported> = {
+  ...IMPORTED,
+  rows: [],
+  cols: [],
+  packed: [],
+  weight: [],
+  weightScale: ["weight_scale"],
+  linearClass: ["linear_class"],
+  scales: [],
+  scale: [],
+};
+const I2S: OptionNames<I2sTensors & Imported> = { ...IMPORTED, rows: [], cols: [], layout: [], packed: [], scale: [] };
+
+/**
+ * A layer of a BitNet b1.58 checkpoint as Hugging Face packs it: four blocks of rows in a byte, and a scale that divides or
+ * multiplies by the class that the configuration names.
+ *
+ * @throws TypeError, RangeError for tensors that do not fit each other, a code 3, a scale that is not finite; OutOfMemoryError
+ */
+export function fromBitnet(lb: Lowbit, options: BitnetTensors & Imported): Matrix {
+  const where = "ternary.fromBitnet";
+  const read = readOptions(where, options, BITNET);
+  return fromImport(where, lb, importBitnet(where, read), read);
+}
+
+/**
+ * A matrix of microsoft/BitNet's I2_S, in the layout that the caller names: nothing in a file says which of three it is.
+ *
+ * @throws TypeError, RangeError for bytes that do not fit the shape, a code 3, a scale that is not finite; OutOfMemoryError
+ */
+export function fromI2s(lb: Lowbit, options: I2sTensors & Imported): Matrix {
+  const where = "ternary.fromI2s";
+  const read = readOptions(where, options, I2S);
+  return fromImport(where, lb, importI2s(where, read), read);
+}
+
+function fromImport(where: string, lb: Lowbit, imported: ImportedTernary, { activation, kernel }: Imported): Matrix {
+  const { rows, cols, codes, scales } = imported;
+  const common = { ...(activation !== undefined && { activation }), ...(kernel !== undefined && { kernel }) };
+  const shape = checkShape(where, "ternary", { rows, cols, ...common });
+  return make(where, lb, shape, scales, codeRows(`${where}: packed`, codes, rows, cols));
+}
+
+/** What a length that is not that of `pack` may be. */
+function otherLayout(length: number, rows: number, cols: number): string {
+  if (length === rows * cols) return "; one byte a code is an Int8Array of -1, 0 and 1";
+  if (length === Math.ceil(rows / 4) * cols) return "; four rows in a byte are for ternary.fromBitnet or fromI2s";
+  return length === (rows * cols) / 4 + 32 ? "; I2_S with its scale is for ternary.fromI2s" : "";
+}
+
 function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, cols: number): CodeWriter {
   if (codes instanceof Int8Array) {
     checkLength(where, codes, rows * cols, `rows ${rows} x cols ${cols}`);
@@ -126,7 +182,10 @@ function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, co
   if (!(codes instanceof Uint8Array))
     throw typeError(where, "an Int8Array of codes or a Uint8Array of 2-bit codes", codes);
   const rowBytes = Math.ceil(cols / 4);
-  checkLength(where, codes, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes of 4 columns`);
+  if (codes.length !== rows * rowBytes) {
+    const shape = `rows ${rows} x ${rowBytes} bytes of 4 neighbouring columns${otherLayout(codes.length, rows, cols)}`;
+    checkLength(where, codes, rows * rowBytes, shape);
+  }
   const last = rowBytes - 1;
   return (row, out) => {
     const start = row * rowBytes;

@@ -24,7 +24,7 @@ type LayerOptions = Omit<CommonOptions, "groupSize">;
  * y = svh ⊙ H (Ŵ · H (suh ⊙ x)) + bias, H orthonormal Walsh-Hadamard transforms of runs of 128. A tile of 16 x 16 weights is
  * a cyclic stream of 256 codes of 1 to 8 bits; the weight at each place is a hash of the last 16 bits.
  *
- * rows and cols: multiples of 128.
+ * rows and cols: multiples of 128, but for `pack`, which takes layers that were padded to them.
  */
 export interface TrellisQuantizeOptions extends LayerOptions, ProgressOptions {
   /** 1 to 8. Default 2. */
@@ -54,19 +54,22 @@ interface CodebookOptions {
   readonly mul1?: unknown;
 }
 
-/** Tensors of a layer as EXL3 publishes them. */
+/**
+ * Tensors of a layer as EXL3 publishes them. rows and cols are the layer's own; where they are no multiples of 128 the
+ * tensors are those of a layer that was padded to the next ones, P and Q: x is padded with zeros, y is cut.
+ */
 export interface TrellisTensors extends LayerOptions, CodebookOptions {
-  /** [cols / 16, rows / 16, 16 · bits]: bits follow from its length */
+  /** [Q / 16, P / 16, 16 · bits]: bits follow from its length */
   readonly trellis: Int16Array | Uint16Array;
-  /** [cols], as float32 or the bits of float16 */
+  /** [Q], as float32 or the bits of float16 */
   readonly suh?: Float32Array | Uint16Array | undefined;
-  /** [rows] */
+  /** [P] */
   readonly svh?: Float32Array | Uint16Array | undefined;
-  /** Signs of older files in place of suh, [cols / 16]: bit i of a word is column 16 · word + i, 1 for -1. */
+  /** Signs of older files in place of suh, [Q / 16]: bit i of a word is column 16 · word + i, 1 for -1. */
   readonly su?: Int16Array | Uint16Array | undefined;
-  /** Those in place of svh, [rows / 16] */
+  /** Those in place of svh, [P / 16] */
   readonly sv?: Int16Array | Uint16Array | undefined;
-  /** [rows] */
+  /** [rows], or [P] */
   readonly bias?: Float32Array | Uint16Array | undefined;
 }
 
@@ -212,11 +215,15 @@ interface Layer extends Fit {
   readonly trellis: Uint16Array;
 }
 
+/** The layer of `shape`, of tensors that have the lengths of su [cols] and sv [rows]: as many, or more by padding. */
 function makeLayer(where: string, lb: unknown, { shape, bits, codebook, trellis, su, sv }: Layer): Matrix {
   const { rows, cols } = shape;
-  const matrix = makeTrellis(where, lb, { shape, bits, codebook, trellis, scales: Float32Array.of(1) });
+  const stored = { ...shape, rows: sv.length, cols: su.length, groupSize: su.length };
+  const matrix = makeTrellis(where, lb, { shape: stored, bits, codebook, trellis, scales: Float32Array.of(1) });
   const pre: Step[] = [{ kind: "scale", by: su }, hadamard];
   const post: Step[] = [hadamard, { kind: "scale", by: sv }];
+  if (cols < su.length) pre.unshift({ kind: "resize", length: su.length });
+  if (rows < sv.length) post.push({ kind: "resize", length: rows });
   return makeRotated(where, lb, { label: `trellis${bits}`, rows, cols, pre, post, inners: [{ matrix }] });
 }
 
@@ -224,20 +231,24 @@ function makeLayer(where: string, lb: unknown, { shape, bits, codebook, trellis,
  * A layer as EXL3 publishes it. Codes keep their bits; float16 scales become float32. What exllamav3 rounds to float16
  * weights is not rounded here (docs/numerics.md).
  *
- * @throws TypeError, RangeError for a wrong argument, rows or cols that are no multiple of 128, a trellis of a wrong length,
- * more than one codebook, NaN or Infinity; OutOfMemoryError
+ * @throws TypeError, RangeError for a wrong argument, a trellis of a wrong length, more than one codebook, NaN or Infinity;
+ * OutOfMemoryError
  */
 export function pack(lb: Lowbit, options: TrellisTensors): Matrix {
   const where = "trellis.pack";
   engineOf(where, lb);
   checkOptions(`${where}: options`, options);
   const codebook = checkCodebook(where, options);
-  const shape = checkLayer(where, formatOf(codebook, 1), options);
-  const { rows, cols } = shape;
-  const [trellis, bits] = checkTrellis(`${where}: trellis`, options.trellis, rows / TILE, cols / TILE);
-  const su = checkSide(where, "suh", options.suh, "su", options.su, cols, `cols ${cols}`);
-  const sv = checkSide(where, "svh", options.svh, "sv", options.sv, rows, `rows ${rows}`);
-  const bias = options.bias && checkScaleTensor(`${where}: bias`, options.bias, rows, `rows ${rows}`);
+  const shape = checkPlain(where, formatOf(codebook, 1), options);
+  const { rows } = shape;
+  const [paddedRows, rowsText] = padded("rows", rows);
+  const [paddedCols, colsText] = padded("cols", shape.cols);
+  const [trellis, bits] = checkTrellis(`${where}: trellis`, options.trellis, paddedRows / TILE, paddedCols / TILE);
+  const su = checkSide(where, "suh", options.suh, "su", options.su, paddedCols, colsText);
+  const sv = checkSide(where, "svh", options.svh, "sv", options.sv, paddedRows, rowsText);
+  const long = options.bias !== undefined && options.bias.length === paddedRows;
+  const [biasRows, biasText] = long ? [paddedRows, rowsText] : [rows, `rows ${rows}`];
+  const bias = options.bias && checkScaleTensor(`${where}: bias`, options.bias, biasRows, biasText).subarray(0, rows);
   const matrix = makeLayer(where, lb, { shape, bits, codebook, trellis, su, sv });
   if (!bias) return matrix;
   try {
@@ -246,6 +257,12 @@ export function pack(lb: Lowbit, options: TrellisTensors): Matrix {
     matrix.dispose();
     throw error;
   }
+}
+
+/** The size that EXL3 pads to, and how messages name it. */
+function padded(name: string, n: number): [number, string] {
+  const size = Math.ceil(n / BLOCK) * BLOCK;
+  return [size, size === n ? `${name} ${n}` : `${name} ${n} padded to ${size}`];
 }
 
 const isThere = (tensor: unknown): boolean => tensor !== undefined && tensor !== null && tensor !== false;

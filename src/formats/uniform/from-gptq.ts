@@ -2,7 +2,6 @@
 import { checkChoice, checkInteger, checkOptions, rangeError, typeError } from "../../lib/check.ts";
 import {
   checkImportShape,
-  checkMultiple,
   checkScaleTensor,
   checkWords,
   type ImportedUniform,
@@ -14,12 +13,15 @@ import {
 export const GPTQ_FORMATS = ["gptq", "gptq_v2"] as const;
 export type GptqFormat = (typeof GPTQ_FORMATS)[number];
 
-/** The tensors of a layer. groups = ceil(cols / groupSize); a groupSize of -1 in the checkpoint's settings means cols. */
+/**
+ * The tensors of a layer. groups = ceil(cols / groupSize). Where codes do not fill the last word of a column or zero points
+ * not that of a group, the rest of the word is not looked at.
+ */
 export interface GptqTensors extends ImportShape {
   readonly bits: 2 | 3 | 4 | 8;
-  /** int32 [cols · bits / 32, rows] */
+  /** int32 [ceil(cols · bits / 32), rows] */
   readonly qweight: Int32Array | Uint32Array;
-  /** int32 [groups, rows · bits / 32]; may be left out if all zero points are 2^(bits - 1) */
+  /** int32 [groups, ceil(rows · bits / 32)]; may be left out if all zero points are 2^(bits - 1) */
   readonly qzeros?: Int32Array | Uint32Array | undefined;
   /** [groups, rows], float32 or the bits of float16 */
   readonly scales: Float32Array | Uint16Array;
@@ -52,10 +54,8 @@ export function importGptq(where: string, tensors: GptqTensors): ImportedGptq {
   if (bits !== 2 && bits !== 3 && bits !== 4 && bits !== 8) throw rangeError(`${where}: bits`, "2, 3, 4 or 8", bits);
   const format = tensors.format === undefined ? "gptq" : tensors.format;
   checkChoice(`${where}: format`, format, GPTQ_FORMATS);
-  // 3-bit codes straddle words, and 32 of them are three words.
-  const whole = bits === 3 ? 32 : 32 / bits;
-  checkMultiple(`${where}: cols`, cols, whole, `whole words of ${bits}-bit codes`);
-  const words = (cols * bits) / 32;
+  // 3-bit codes straddle words.
+  const words = Math.ceil((cols * bits) / 32);
   const qweight = checkWords(`${where}: qweight`, tensors.qweight, words * rows, `${words} words x rows ${rows}`);
   const scales = checkScaleTensor(
     `${where}: scales`,
@@ -66,8 +66,7 @@ export function importGptq(where: string, tensors: GptqTensors): ImportedGptq {
 
   const zeros = new Float32Array(rows * groups).fill(2 ** (bits - 1));
   if (tensors.qzeros !== undefined) {
-    checkMultiple(`${where}: rows`, rows, whole, `whole words of ${bits}-bit zero points`);
-    const width = (rows * bits) / 32;
+    const width = Math.ceil((rows * bits) / 32);
     const shape = `groups of a row ${groups} x ${width} words`;
     const qzeros = checkWords(`${where}: qzeros`, tensors.qzeros, groups * width, shape);
     const more = format === "gptq" ? 1 : 0;

@@ -1,4 +1,5 @@
-import type { UniformBits } from "../../kernels/types.ts";
+import { formatOf } from "../../kernels/formats.ts";
+import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
 import { typeError } from "../../lib/check.ts";
 import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
 import {
@@ -20,7 +21,10 @@ import { type GptqTensors, importGptq } from "./from-gptq.ts";
 import { sliceCodes } from "./matryoshka.ts";
 import { checkUniformBits, type UniformCodes, type UniformSearch, uniformCodes } from "./quantize.ts";
 
-/** w = scale · (code - zero), a scale and a zero point a row or a group of columns. Bits: 2, 3, 4, 5, 6 or 8. */
+/**
+ * w = scale · (code - zero), a scale and a zero point a row or a group of columns. Bits: 2, 3, 4, 5, 6 or 8. groupSize is
+ * any multiple of 8; where it is none of 32 for 3 and 5 bits, or of 16 for 2 and 6, codes take the room of more bits.
+ */
 export interface UniformPackOptions extends CommonOptions {
   readonly bits: UniformBits;
   /** [rows, cols], 0..2^bits - 1 */
@@ -153,7 +157,19 @@ function checkUniform(where: string, options: CommonOptions & { readonly bits: U
   // Bits decide the layout, so they come first; checkShape names what is wrong with the options themselves.
   const bits = (options as { bits?: unknown } | null | undefined)?.bits;
   if (typeof options !== "object" || options === null) return checkShape(where, "uniform4", options);
-  return checkShape(where, `uniform${checkUniformBits(`${where}: bits`, bits)}`, options);
+  const { cols, groupSize } = options;
+  return checkShape(where, `uniform${storedBits(checkUniformBits(`${where}: bits`, bits), groupSize, cols)}`, options);
+}
+
+/**
+ * Bits of a code in memory: more than it has where its layout keeps more columns together than a group has. Groups of 16
+ * columns of 3 bits are stored as 4 bits, of 5 as 6; groups of 8 as 4 or 8.
+ */
+function storedBits(bits: UniformBits, groupSize: number | undefined, cols: number): UniformBits {
+  if (groupSize === undefined || groupSize >= cols) return bits;
+  const wide = UNIFORM_BITS.find((b) => b >= bits && groupSize % formatOf(`uniform${b}`, "int8").chunk === 0);
+  // None: checkShape refuses the group, and names what the layout of 8 bits wants, which is least.
+  return wide ?? 8;
 }
 
 /** @param columnOrder column i of the codes is column columnOrder[i] of the matrix */
@@ -166,16 +182,23 @@ export function fromCodes(
   columnOrder?: Uint32Array,
 ): Matrix {
   const { cols } = shape;
-  const middle = 2 ** (bits - 1);
+  const stored = storedBits(bits, shape.groupSize, cols);
+  const middle = 2 ** (stored - 1);
+  // Kernels take `middle` from what is stored, and codes of `bits` bits have theirs at 2^(bits - 1).
+  const more = middle - 2 ** (bits - 1);
   checkScales(`${where}: scales`, scales, shape);
   return makeWords(where, lb, {
     label: `uniform${bits}`,
-    format: `uniform${bits}`,
+    format: `uniform${stored}`,
     shape,
     scales: [scales],
-    offsets: zeros && zeroOffsets(scales, checkScales(`${where}: zeros`, zeros, shape), shape, middle),
+    offsets: zeros && zeroOffsets(scales, checkScales(`${where}: zeros`, zeros, shape), shape, middle - more),
     columnOrder,
-    writeRow: (row, out) => out.set(codes.subarray(row * cols, (row + 1) * cols)),
+    writeRow: (row, out) => {
+      const first = row * cols;
+      if (more === 0) out.set(codes.subarray(first, first + cols));
+      else for (let col = 0; col < cols; col++) out[col] = (codes[first + col] as number) + more;
+    },
     level: (code) => code - middle,
   });
 }

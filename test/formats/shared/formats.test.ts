@@ -321,9 +321,9 @@ errors("uniform", () => {
     [pack({ bits: "4" }), TypeError, 'uniform.pack: bits: expected an integer from 2 to 8, got "4"'],
     [pack({ groupSize: 12 }), RangeError, "groupSize: expected a multiple of 8, or cols (200) or more, got 12"],
     [
-      pack({ bits: 3, groupSize: 40 }),
+      pack({ bits: 3, groupSize: 36 }),
       RangeError,
-      "expected a multiple of 32, or cols (200) or more, got 40 (32 works)",
+      "expected a multiple of 8, or cols (200) or more, got 36 (40 works)",
     ],
     [pack({ codes: bad }), RangeError, "uniform.pack: codes: expected 0 to 15, got 16 at index 77"],
     [pack({ codes: codes.slice(1) }), RangeError, "codes: expected length 7400 (rows 37 x cols 200), got 7399"],
