@@ -1,5 +1,5 @@
+import { FileError, type Safetensors } from "../../src/files/index.ts";
 import type { Model } from "./model.ts";
-import { FileError, type Safetensors } from "lowbit/files";
 import { getFloats, getTensor } from "./safetensors.ts";
 
 /** How many positions to decode one by one: enough to use the cache, few enough to be quick. */

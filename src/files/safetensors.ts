@@ -37,6 +37,8 @@ const DTYPE_BITS: ReadonlyMap<string, number> = /* @__PURE__ */ new Map([
 const MAX_HEADER_BYTES = 100_000_000;
 /** Bytes before the header: its length. */
 const PREFIX = 8;
+/** Bytes that say of which kind a file is. */
+export const FIRST_BYTES = 128;
 /** The reference counts elements and bits in 64 bits, and refuses what goes beyond. */
 const MOST = 2n ** 64n;
 
@@ -82,7 +84,7 @@ export interface SafetensorsHeader {
  * @throws FileError if the file is cut short, damaged, or has bytes that no tensor claims
  */
 export function parseSafetensors(bytes: Uint8Array, name = "safetensors"): Safetensors {
-  const end = headerEnd(name, bytes.subarray(0, PREFIX + 1), bytes.length);
+  const end = headerEnd(name, bytes.subarray(0, FIRST_BYTES), bytes.length);
   const { metadata, entries } = readHeader(name, bytes.subarray(PREFIX, end), bytes.length);
   const tensors = new Map<string, Tensor>();
   for (const { name: tensor, dtype, shape, begin, end: last } of entries) {
@@ -92,7 +94,7 @@ export function parseSafetensors(bytes: Uint8Array, name = "safetensors"): Safet
 }
 
 /**
- * Where the header ends, from the first 9 bytes of a file of `size` bytes.
+ * Where the header ends, from the first 128 bytes of a file of `size` bytes, or all of a shorter one.
  *
  * @throws FileError if the file is of another kind or cut short
  */
@@ -104,7 +106,9 @@ export function headerEnd(name: string, first: Uint8Array, size: number): number
   }
   const end = PREFIX + Number(length);
   if (end > size) {
-    throw new FileError(`${plain(name)}: file is truncated: expected a header of ${length} bytes, got ${size - PREFIX}`);
+    throw new FileError(
+      `${plain(name)}: file is truncated: expected a header of ${length} bytes, got ${size - PREFIX}`,
+    );
   }
   return end;
 }
@@ -192,9 +196,7 @@ function readEntry(where: string, name: string, value: Json, dataAt: number): Sa
   }
   const [begin, end] = isSizes(offsets) ? offsets : [];
   if (!isSizes(offsets) || offsets.length !== 2 || begin === undefined || end === undefined || begin > end) {
-    throw new FileError(
-      `${where}: data_offsets: expected [begin, end] with 0 <= begin <= end, got ${show(offsets)}`,
-    );
+    throw new FileError(`${where}: data_offsets: expected [begin, end] with 0 <= begin <= end, got ${show(offsets)}`);
   }
   checkBytes(where, dtype, shape, end - begin);
   return { name, dtype, shape, begin: dataAt + begin, end: dataAt + end };
@@ -212,7 +214,9 @@ function checkBytes(where: string, dtype: string, shape: readonly number[], byte
   if (known === undefined ? bits <= got && (bits > 0n || got === 0n) : bits === got) return;
   const what = `${plain(dtype)} ${show(shape)}`;
   if (known === undefined) {
-    throw new FileError(`${where}: data_offsets: expected a bit or more for each element of ${what}, got ${bytes} bytes`);
+    throw new FileError(
+      `${where}: data_offsets: expected a bit or more for each element of ${what}, got ${bytes} bytes`,
+    );
   }
   const expected = bits % 8n === 0n ? `${bits / 8n} bytes` : `whole bytes, not ${bits} bits`;
   throw new FileError(`${where}: data_offsets: expected ${expected} (${what}), got ${bytes}`);

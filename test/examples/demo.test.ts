@@ -7,9 +7,9 @@ import { fileURLToPath } from "node:url";
 import { init } from "lowbit";
 import { formatFor, readOptions } from "../../examples/shakespeare/options.ts";
 import { getTensor } from "../../examples/shakespeare/safetensors.ts";
-import { parseSafetensors, type Safetensors } from "../../src/files/index.ts";
 import { joinShards, referencePath, shardPaths } from "../../examples/shakespeare/shards.ts";
 import { type Config, loadWeights, readConfig } from "../../examples/shakespeare/weights.ts";
+import { parseSafetensors, type Safetensors } from "../../src/files/index.ts";
 import * as assert from "../lib/assert.ts";
 import { suite } from "../lib/suite.ts";
 

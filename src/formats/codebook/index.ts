@@ -109,7 +109,8 @@ function checkQuantize(where: string, options: CodebookQuantizeOptions): Shape {
  * multiple of 8.
  */
 function storedBits(bits: IndexBits, groupSize: number | undefined, cols: number): IndexBits {
-  const fits = groupSize === undefined || groupSize >= cols || groupSize % formatOf(`codebook${bits}`, "int8").chunk === 0;
+  const fits =
+    groupSize === undefined || groupSize >= cols || groupSize % formatOf(`codebook${bits}`, "int8").chunk === 0;
   return fits ? bits : 4;
 }
 

@@ -68,7 +68,14 @@ export function importBnb4(where: string, tensors: BnbTensors): ImportedBnb {
   const table = type === "nf4" ? NF4 : BNB_FP4;
   const groupSize = blocks === 1 ? cols : gcd(cols, blockSize);
   if (groupSize < cols && groupSize % UNIT_COLS !== 0) {
-    return { rows, cols, groupSize: UNIT_COLS, codes, table, ...splitUnits(where, cols, blockSize, codes, absmax, table) };
+    return {
+      rows,
+      cols,
+      groupSize: UNIT_COLS,
+      codes,
+      table,
+      ...splitUnits(where, cols, blockSize, codes, absmax, table),
+    };
   }
   const scales = new Float32Array(length / groupSize);
   for (let group = 0; group < scales.length; group++) {

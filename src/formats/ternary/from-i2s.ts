@@ -46,7 +46,11 @@ export function importI2s(where: string, tensors: I2sTensors): ImportedTernary {
   const view = new DataView(packed.buffer, packed.byteOffset, packed.length);
   if (scale !== undefined && typeof scale !== "number") throw typeError(`${where}: scale`, "a number", scale);
   const scales = Float32Array.of(scale === undefined ? view.getFloat32(bytes, true) : scale);
-  checkFinite(`${where}: ${scale === undefined ? "packed: scale behind the codes" : "scale"}`, scales, "a finite number");
+  checkFinite(
+    `${where}: ${scale === undefined ? "packed: scale behind the codes" : "scale"}`,
+    scales,
+    "a finite number",
+  );
   const codes = new Int8Array(rows * cols);
   const put = (at: number, code: number): void => {
     if (code === 3) {

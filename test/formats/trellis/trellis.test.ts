@@ -441,8 +441,9 @@ errors("pack", () => {
   );
   throwsWith(pack({ trellis: new Uint16Array(1024 * 9) }), RangeError, "trellis.pack: trellis");
   throwsWith(pack({ trellis: new Uint8Array(2048) }), TypeError, "trellis.pack: trellis: expected an Int16Array");
-  throwsWith(pack({ rows: 120 }), RangeError, "trellis.pack: rows: expected a multiple of 128");
-  throwsWith(pack({ cols: 1000 }), RangeError, "got 1000 (896 and 1024 work)");
+  throwsWith(pack({ cols: 1000 }), RangeError, "trellis.pack: trellis: expected length 8192 · bits");
+  const twice = { cols: 130, trellis: new Uint16Array(2 * 64 * 32) };
+  throwsWith(pack(twice), RangeError, "trellis.pack: suh: expected length 256 (cols 130 padded to 256), got 128");
   throwsWith(pack({ mcg: true, mul1: true }), RangeError, "expected one of codebook, mcg and mul1, got mcg and mul1");
   throwsWith(pack({ mcg: true, codebook: "mcg" }), RangeError, "trellis.pack: codebook");
   throwsWith(pack({ suh: suh.map((v, i) => (i === 3 ? Number.NaN : v)) }), RangeError, "NaN at index 3");
@@ -452,6 +453,45 @@ errors("pack", () => {
   throwsWith(pack({ bias: new Float32Array(5) }), RangeError, "trellis.pack: bias");
   throwsWith(pack({ bias: new Float32Array(128).fill(Number.NaN) }), RangeError, "trellis.pack: bias");
   is(lb.memory.used, before);
+});
+const ragged = suite("trellis: layers that were padded to runs of 128");
+ragged("are the corner of the padded layer", () => {
+  const rng = random("padded");
+  const [P, Q] = [256, 384];
+  const suh = rng.uniforms(Q);
+  const svh = rng.uniforms(P);
+  const bias = rng.uniforms(P);
+  const codes = Uint16Array.from({ length: (P / 16) * (Q / 16) * 16 * 2 }, () => rng.bits());
+  const tensors = { trellis: codes, suh, svh, bias, mcg: true, activation: "f32" } as const;
+  const whole = trellis.pack(lb, { ...tensors, rows: P, cols: Q });
+  const w = whole.dequantize();
+  for (const [rows, cols] of [
+    [256, 300],
+    [200, 384],
+    [129, 257],
+  ] as const) {
+    const used = lb.memory.used;
+    for (const part of [tensors, { ...tensors, bias: bias.slice(0, rows) }]) {
+      const matrix = trellis.pack(lb, { ...part, rows, cols });
+      const x = rng.uniforms(3 * cols);
+      const padded = new Float32Array(3 * Q);
+      for (let token = 0; token < 3; token++) padded.set(x.subarray(token * cols, (token + 1) * cols), token * Q);
+      const y = whole.gemm(padded, 3);
+      const expected = Float32Array.from(
+        { length: 3 * rows },
+        (_, i) => y[Math.floor(i / rows) * P + (i % rows)] as number,
+      );
+      is(matrix.gemm(x, 3).join(), expected.join(), `${rows} x ${cols}: gemm`);
+      is(matrix.gemv(x.subarray(0, cols)).join(), expected.subarray(0, rows).join(), `${rows} x ${cols}: gemv`);
+      const corner = Float32Array.from(
+        { length: rows * cols },
+        (_, i) => w[Math.floor(i / cols) * Q + (i % cols)] as number,
+      );
+      is(matrix.dequantize().join(), corner.join(), `${rows} x ${cols}: weights`);
+      matrix.dispose();
+    }
+    is(lb.memory.used, used);
+  }
 });
 errors("packCodes", () => {
   const pack = (options: object) => (): unknown =>
