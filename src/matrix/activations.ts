@@ -1,6 +1,7 @@
 // From activations to what kernels read. A token takes one pass, or three where float32 activations meet integer weights:
 // x = a (q1 + q2 / 254 + q3 / 254²) with three int8 digits, each of which is multiplied exactly.
 import type { Activation, Format, FormatName, Kernel, Variant } from "../kernels/types.ts";
+import { powerOfTwo } from "../numeric/elementary.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { activationType, makeQuantizer } from "./bits.ts";
 import { type Layout, UNIT_COLS } from "./layout.ts";
@@ -86,7 +87,7 @@ export function slotOf(format: Format, gemv: Kernel, variant: Variant, layout: L
 /** The power of two that brings a largest magnitude to 1..4, or at least above 2^-22: nothing overflows, and it is exact. */
 export function normalizer(largest: number): number {
   floatBits[0] = largest;
-  return 2 ** (Math.max(254 - ((intBits[0] as number) >>> 23), 1) - 127);
+  return powerOfTwo(Math.max(254 - ((intBits[0] as number) >>> 23), 1) - 127);
 }
 
 /** What the sums of each pass are multiplied by, and what they are multiplied by once they are added. */
@@ -100,7 +101,7 @@ export function factorsOf(passes: 1 | 3, largest: number): Factors {
   if (passes === 1) return { passes: [largest / 127], together: 1 };
   const power = normalizer(largest);
   const first = (largest * power) / 127;
-  return { passes: [first, first / DIGIT_BASE, first / DIGIT_BASE ** 2], together: 1 / power };
+  return { passes: [first, first / DIGIT_BASE, first / (DIGIT_BASE * DIGIT_BASE)], together: 1 / power };
 }
 
 /** What x is multiplied by to be int8. */
@@ -121,7 +122,7 @@ export function quantize(
   const { exports } = engine;
   const ratio = ratioOf(largest);
   if (passes === 1) exports.prepare_q8(x, q, byteCols, ratio);
-  else exports.prepare_digits(x, q, stride, byteCols, ratio * DIGIT_BASE ** 2);
+  else exports.prepare_digits(x, q, stride, byteCols, ratio * (DIGIT_BASE * DIGIT_BASE));
 }
 
 /**

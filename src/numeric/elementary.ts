@@ -20,6 +20,11 @@ function highWord(x: number): number {
   return view.getInt32(0);
 }
 
+/** The whole part of log2 |x|, of numbers from 2^-1022 on. */
+export function exponentOf(x: number): number {
+  return ((highWord(x) >>> 20) & 2047) - 1023;
+}
+
 /** 2^n for whole n from -1074 to 1023, made of bits. */
 export function powerOfTwo(n: number): number {
   if (n < -1022) return powerOfTwo(n + 52) * 2.220446049250313e-16;
@@ -219,7 +224,7 @@ function split(x: number): number {
   exponent = (high >> 20) - 1023 - (normal === x ? 0 : 54);
   view.setInt32(0, (high & 0xfffff) | 0x3ff00000);
   const m = view.getFloat64(0);
-  if (m < 1.4142135623730951) return m;
+  if (m < Math.SQRT2) return m;
   exponent++;
   return m / 2;
 }

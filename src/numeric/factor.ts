@@ -19,7 +19,7 @@ const SMALLEST_PIVOT = 1e-10;
 const STEP_PRODUCTS = 1 << 21;
 
 /** Products that `factorHessian` takes. */
-export const factorWork = (n: number): number => n ** 3 / 6;
+export const factorWork = (n: number): number => (n * n * n) / 6;
 
 /**
  * Factors a symmetric positive definite matrix in place, in float64: Cholesky row by row, then each block column times

@@ -135,7 +135,7 @@ function williamson(rows: readonly string[]): Int8Array {
   });
 }
 
-const isPowerOfTwo = (n: number): boolean => Number.isInteger(Math.log2(n));
+const isPowerOfTwo = (n: number): boolean => n === 1 || (n > 1 && isPowerOfTwo(n / 2));
 
 export function tryOrder(n: number, choice: HadamardChoice): number | undefined {
   if (n < 1) return undefined;

@@ -59,7 +59,9 @@ export function nearestE8(x: ArrayLike<number>, out: Float64Array = new Float64A
   for (let i = 0; i < 8; i++) {
     const half = (halves[i] as number) + 0.5;
     halves[i] = half;
-    difference += ((x[i] as number) - half) ** 2 - ((x[i] as number) - (whole[i] as number)) ** 2;
+    const toHalf = (x[i] as number) - half;
+    const toWhole = (x[i] as number) - (whole[i] as number);
+    difference += toHalf * toHalf - toWhole * toWhole;
   }
   out.set(difference < 0 ? halves : whole);
   return out;
@@ -161,8 +163,8 @@ function factor(g: Float64Array, n: number): { r: Float64Array; q: Float64Array 
     let square = 0;
     let whole = 0;
     for (let i = 0; i < n; i++) {
-      whole += (g[i * n + k] as number) ** 2;
-      if (i >= k) square += (r[i * n + k] as number) ** 2;
+      whole += (g[i * n + k] as number) * (g[i * n + k] as number);
+      if (i >= k) square += (r[i * n + k] as number) * (r[i * n + k] as number);
     }
     const length = Math.sqrt(square);
     if (!(length > SMALLEST * Math.sqrt(whole))) {
@@ -171,8 +173,9 @@ function factor(g: Float64Array, n: number): { r: Float64Array; q: Float64Array 
     const head = r[k * n + k] as number;
     const alpha = head > 0 ? -length : length;
     for (let i = k; i < n; i++) v[i] = r[i * n + k] as number;
-    v[k] = head - alpha;
-    const scale = 2 / (square - head * head + (head - alpha) ** 2);
+    const reflected = head - alpha;
+    v[k] = reflected;
+    const scale = 2 / (square - head * head + reflected * reflected);
     for (const matrix of [r, q]) {
       for (let j = 0; j < n; j++) {
         let sum = 0;

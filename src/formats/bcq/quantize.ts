@@ -365,7 +365,8 @@ function solve(gram: Float64Array, solution: Float64Array, unknowns: number, len
     const rowJ = j * unknowns;
     let pivot = gram[rowJ + j] as number;
     for (let k = 0; k < j; k++) {
-      pivot -= (gram[rowJ + k] as number) ** 2 * (gram[k * unknowns + k] as number);
+      const entry = gram[rowJ + k] as number;
+      pivot -= entry * entry * (gram[k * unknowns + k] as number);
     }
     const dropped = pivot <= length * 1e-10;
     gram[rowJ + j] = dropped ? 0 : pivot;

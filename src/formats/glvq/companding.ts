@@ -1,6 +1,7 @@
 // μ-law companding of groups of lattice vectors: what is searched are points for F(w), then those whose stored tables give
 // the least error.
 import type { Steps } from "../../lib/progress.ts";
+import { log1p, tanh } from "../../numeric/elementary.ts";
 import { STEP_WEIGHTS } from "../../numeric/shape.ts";
 import type { GroupFit, Moments } from "./group.ts";
 import { compress, decodeColumn, makeTable, UNITS } from "./tables.ts";
@@ -12,8 +13,8 @@ export const MOST_MU = 255;
 
 /** μ = 100 tanh(κ / 10), κ the kurtosis, within 10 to 255. */
 export function kurtosisMu({ second, fourth }: Moments): number {
-  const kurtosis = second > 0 ? fourth / second ** 2 : 0;
-  return Math.max(LEAST_MU, Math.min(MOST_MU, 100 * Math.tanh(kurtosis / 10)));
+  const kurtosis = second > 0 ? fourth / (second * second) : 0;
+  return Math.max(LEAST_MU, Math.min(MOST_MU, 100 * tanh(kurtosis / 10)));
 }
 
 /** Rounds of `refine` over the coordinates of a vector. */
@@ -46,10 +47,11 @@ export class Companding {
   compress(group: number, v: Float64Array, weights: Float64Array): void {
     const mu = this.mu[group] as number;
     const gain = this.gains[group] as number;
-    const log = Math.log1p(mu);
+    const log = log1p(mu);
     for (let i = 0; i < v.length; i++) {
       const value = gain === 0 ? 0 : Math.min(1, Math.abs(v[i] as number) / gain);
-      weights[i] = ((log * (1 + mu * value)) / mu) ** 2;
+      const slope = (log * (1 + mu * value)) / mu;
+      weights[i] = slope * slope;
       v[i] = Math.sign(v[i] as number) * compress(value, mu);
     }
   }
@@ -97,7 +99,8 @@ export class Companding {
         const sum = (y[c] as number) + (sums[at + nibble] as number) - (sums[at + old] as number);
         const clamped = Math.max(-128, Math.min(127, sum));
         const level = clamped < 0 ? -(levels[~clamped >> 2] as number) : (levels[clamped >> 2] as number);
-        error += ((v[c] as number) - unit * level) ** 2;
+        const difference = (v[c] as number) - unit * level;
+        error += difference * difference;
       }
       return error;
     };

@@ -30,7 +30,7 @@ export function checkBasis(where: string, basis: Float32Array, d: number): void 
 
 function norm(values: ArrayLike<number>): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2;
+  for (let i = 0; i < values.length; i++) sum += (values[i] as number) * (values[i] as number);
   return Math.sqrt(sum);
 }
 /** Variance of a column given those before it, at least, as a part of the mean variance of the group. */
@@ -118,7 +118,7 @@ export class Rounding {
       if (!moved) break;
     }
     let error = 0;
-    for (let i = 0; i < d; i++) error += (weights[i] as number) * (rest[i] as number) ** 2;
+    for (let i = 0; i < d; i++) error += (weights[i] as number) * (rest[i] as number) * (rest[i] as number);
     return error;
   }
 }
@@ -211,8 +211,9 @@ export class GroupFit {
       for (let i = 0; i < this.vectors.perRow; i++) {
         if (!this.read(row, i, this.#v)) continue;
         for (const value of this.#v) {
-          second += value * value;
-          fourth += value ** 4;
+          const square = value * value;
+          second += square;
+          fourth += square * square;
         }
       }
       count += this.vectors.width;
@@ -233,7 +234,7 @@ export class GroupFit {
     const covariance = new Float64Array(d * d);
     let total = 0;
     for (let row = 0; row < this.rows; row++) {
-      const weight = this.scale(row) ** 2;
+      const weight = this.scale(row) * this.scale(row);
       for (let i = 0; i < this.vectors.perRow; i++) {
         if (!this.#target(row, i)) continue;
         total += weight;
@@ -281,7 +282,7 @@ export class GroupFit {
     const products = new Float64Array(d * d);
     const weighted = new Float64Array(d);
     for (let row = 0; row < this.rows; row++) {
-      const weight = this.scale(row) ** 2;
+      const weight = this.scale(row) * this.scale(row);
       for (let i = 0; i < this.vectors.perRow; i++) {
         if (!this.#target(row, i)) continue;
         const at = this.place(row, i);

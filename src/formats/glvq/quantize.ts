@@ -77,7 +77,7 @@ function* within(steps: Steps<void>, done: number, total: number): Steps<void> {
 function rowScales(w: Float32Array, rows: number, cols: number): Float32Array {
   return Float32Array.from({ length: rows }, (_, row) => {
     let sum = 0;
-    for (let i = row * cols; i < (row + 1) * cols; i++) sum += (w[i] as number) ** 2;
+    for (let i = row * cols; i < (row + 1) * cols; i++) sum += (w[i] as number) * (w[i] as number);
     return Math.sqrt(sum / cols);
   });
 }

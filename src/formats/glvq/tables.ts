@@ -1,5 +1,6 @@
 // What companded vectors are multiplied as: integers of tables made of G and μ. docs/numerics.md has the formulas,
 // assembly/vq/README.md the algebra. Bits: 2, so that a nibble holds two z.
+import { log1p, pow } from "../../numeric/elementary.ts";
 import { roundHalfEven } from "../../numeric/scale.ts";
 
 /** Sums are bytes: 128 is the largest |y|, and they saturate. */
@@ -9,7 +10,7 @@ const LEVELS = 32;
 export const UNITS = 64;
 /** Sums of more standard deviations, z being at random, saturate: F leaves few, since it makes tails short. */
 const SPREAD = 1.8;
-/** Ranges are multiples of 1 / FINE, so that the last bit of an engine's power decides nothing. */
+/** Ranges are multiples of 1 / FINE: no last bit of a power decides anything. */
 const FINE = 1024;
 
 /** Companded vectors of a group: what they are multiplied as. */
@@ -34,8 +35,9 @@ export function makeTable(basis: ArrayLike<number>, mu: number, d: number): Vect
   for (let c = 0; c < d; c++) {
     let [sum, square] = [0, 0];
     for (let j = 0; j < d; j++) {
-      sum += Math.abs(basis[c * d + j] as number);
-      square += (basis[c * d + j] as number) ** 2;
+      const entry = basis[c * d + j] as number;
+      sum += Math.abs(entry);
+      square += entry * entry;
     }
     most = Math.max(most, Math.min(1.5 * sum, SPREAD * Math.sqrt(1.25 * square)));
   }
@@ -61,12 +63,12 @@ export function makeTable(basis: ArrayLike<number>, mu: number, d: number): Vect
 
 /** F⁻¹(y) = ((1 + μ)^y - 1) / μ, y >= 0 */
 function expand(y: number, mu: number): number {
-  return ((1 + mu) ** y - 1) / mu;
+  return (pow(1 + mu, y) - 1) / mu;
 }
 
 /** F(x) = ln(1 + μ x) / ln(1 + μ), x >= 0 */
 export function compress(x: number, mu: number): number {
-  return Math.log1p(mu * x) / Math.log1p(mu);
+  return log1p(mu * x) / log1p(mu);
 }
 
 /** Bytes before the groups, and of one group: F⁻¹ in two vectors, then sums. */

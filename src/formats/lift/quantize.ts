@@ -128,7 +128,10 @@ export class LiftQuantizer implements Quantizer {
     this.#rowBytes = Math.ceil((cols * lifted) / dims / 8);
     const scales = Float32Array.from({ length: rows }, (_, row) => {
       let power = 0;
-      for (let col = 0; col < cols; col++) power += ((w[row * cols + col] as number) / (colScale[col] as number)) ** 2;
+      for (let col = 0; col < cols; col++) {
+        const value = (w[row * cols + col] as number) / (colScale[col] as number);
+        power += value * value;
+      }
       return Math.sqrt(power / used);
     });
     this.fit = { signs: new Uint8Array(rows * this.#rowBytes), scales };
@@ -154,7 +157,8 @@ export class LiftQuantizer implements Quantizer {
 export function columnRms(w: Float32Array, rows: number, cols: number): Float64Array {
   const sums = new Float64Array(cols);
   for (let row = 0, at = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col++, at++) sums[col] = (sums[col] as number) + (w[at] as number) ** 2;
+    for (let col = 0; col < cols; col++, at++)
+      sums[col] = (sums[col] as number) + (w[at] as number) * (w[at] as number);
   }
   return sums.map((sum) => (sum === 0 ? 1 : Math.sqrt(sum / rows)));
 }

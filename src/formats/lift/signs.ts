@@ -5,6 +5,7 @@
 // partial vectors (K-best sphere decoding of underdetermined systems: Cui and Tellambura 2005; Guo and Nilsson 2006).
 // λ is near the error that remains, 2^(-2 bits) and a third, so that the first coordinates, which are nearly free, count
 // for what is expected of them.
+import { pow } from "../../numeric/elementary.ts";
 
 /** M [dims, lifted]: each of `dims` weights is a combination of `lifted` signs, lifted / dims bits a weight. */
 export interface Projection {
@@ -51,7 +52,7 @@ const BUCKETS = 128;
 
 /** @param beam partial vectors that are kept */
 export function signSearch({ dims, lifted, matrix }: Projection, beam = BEAM): SignSearch {
-  const lambda = 1.35 * 2 ** ((-2 * lifted) / dims);
+  const lambda = 1.35 * pow(2, (-2 * lifted) / dims);
   const factor = cholesky(gramOf(dims, lifted, matrix), lifted, lambda);
   const tables = rowTables(factor, lifted);
   const chunks = Math.ceil(lifted / CHUNK);
@@ -150,7 +151,7 @@ export function signSearch({ dims, lifted, matrix }: Projection, beam = BEAM): S
         }
       }
       let error = 0;
-      for (let i = 0; i < dims; i++) error += (residual[i] as number) ** 2;
+      for (let i = 0; i < dims; i++) error += (residual[i] as number) * (residual[i] as number);
       return error;
     },
   };

@@ -87,7 +87,7 @@ export function* signPlane(
 
 function squares(values: Float64Array): number {
   let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2;
+  for (let i = 0; i < values.length; i++) sum += (values[i] as number) * (values[i] as number);
   return sum;
 }
 

@@ -81,7 +81,7 @@ export function* pvqScales(
           nearest(v, 1 / scale, pulses, y, work);
           for (let c = 0; c < count; c++) {
             product += (y[c] as number) * (v[c] as number);
-            squares += (y[c] as number) ** 2;
+            squares += (y[c] as number) * (y[c] as number);
           }
         }
         left -= end - from;

@@ -199,7 +199,7 @@ function rowSizes(w: Float32Array, rows: number): Float32Array {
   const cols = w.length / rows;
   return Float32Array.from({ length: rows }, (_, row) => {
     let power = 0;
-    for (let at = row * cols; at < (row + 1) * cols; at++) power += (w[at] as number) ** 2;
+    for (let at = row * cols; at < (row + 1) * cols; at++) power += (w[at] as number) * (w[at] as number);
     return Math.sqrt(power / cols);
   });
 }

@@ -1,4 +1,5 @@
 // The computed codebooks of QTIP (Tseng et al. 2024, arXiv 2406.11235) and EXL3: from a 16-bit state to a weight.
+import { exponentOf, powerOfTwo } from "../../numeric/elementary.ts";
 
 /** "3inst" and "1mad" are QTIP's, "mcg" and "mul1" those that exllamav3 added; EXL3 has "3inst", "mcg" and "mul1". */
 export type TrellisCodebook = "3inst" | "mcg" | "mul1" | "1mad";
@@ -62,8 +63,8 @@ function toHalf(x: number): number {
   const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
   const magnitude = Math.abs(x);
   if (magnitude === 0) return sign;
-  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude)));
-  const scaled = magnitude / 2 ** (exponent - 10);
+  const exponent = Math.max(-14, exponentOf(magnitude));
+  const scaled = magnitude * powerOfTwo(10 - exponent);
   const below = Math.floor(scaled);
   const rest = scaled - below;
   const mantissa = rest > 0.5 || (rest === 0.5 && below & 1) ? below + 1 : below;

@@ -1,5 +1,6 @@
 import { checkFloats, rangeError } from "../../lib/check.ts";
 import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
+import { exp } from "../../numeric/elementary.ts";
 import { checkFiniteComplex, checkHeads, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
 
 /**
@@ -76,7 +77,7 @@ export function attend(
       }
       let total = 0;
       for (let key = 0; key < seen; key++) {
-        const weight = Math.exp((weights[key] as number) - max);
+        const weight = exp((weights[key] as number) - max);
         weights[key] = weight;
         total += weight;
       }

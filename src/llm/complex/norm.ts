@@ -21,7 +21,11 @@ export function rmsNorm(x: ComplexArray, gain: ComplexArray, eps: number, out?: 
   for (let start = 0; start < tokens * size; start += size) {
     // float64: squares of float32 neither overflow nor vanish.
     let sum = 0;
-    for (let i = start; i < start + size; i++) sum += (x.re[i] as number) ** 2 + (x.im[i] as number) ** 2;
+    for (let i = start; i < start + size; i++) {
+      const re = x.re[i] as number;
+      const im = x.im[i] as number;
+      sum += re * re + im * im;
+    }
     const scale = 1 / Math.sqrt(sum / size + eps);
     for (let j = 0; j < size; j++) {
       const re = x.re[start + j] as number;

@@ -1,5 +1,6 @@
 import { checkInteger, checkLength, typeError } from "../../lib/check.ts";
 import type { ComplexArray } from "../../lib/complex-array.ts";
+import { cos as cosine, pow, sin as sine } from "../../numeric/elementary.ts";
 import { checkFiniteComplex, checkHeads, checkPositive, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
 
 export interface RopeOptions extends HeadOptions {
@@ -33,12 +34,12 @@ export function rope(
   const each = positionsOf(positions, tokens);
   checkFiniteComplex("rope: x", x);
   const y = outputOf("rope", out, tokens * size);
-  const frequencies = Float64Array.from({ length: headDim }, (_, j) => base ** (-j / headDim));
+  const frequencies = Float64Array.from({ length: headDim }, (_, j) => pow(base, -j / headDim));
   for (let token = 0; token < tokens; token++) {
     for (let j = 0; j < headDim; j++) {
       const angle = (each[token] as number) * (frequencies[j] as number);
-      const cos = Math.cos(angle);
-      const sin = Math.sin(angle);
+      const cos = cosine(angle);
+      const sin = sine(angle);
       for (let i = token * size + j; i < (token + 1) * size; i += headDim) {
         const re = x.re[i] as number;
         const im = x.im[i] as number;
