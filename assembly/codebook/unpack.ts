@@ -68,6 +68,13 @@ export function unpackShared(
   }
 }
 
+/** Steps in 16-bit lanes of table entries: 4·2·127·32 = 32512, 2·2·127·63 = 32004; of larger ones every step is 32 bits. */
+export function tableDepth(table: usize): i32 {
+  let largest = 0;
+  for (let i: usize = 0; i < 16; i++) largest = max(largest, <i32>load<u8>(table + i));
+  return largest <= 32 ? 4 : largest <= 63 ? 2 : 1;
+}
+
 // 4 rows x 8 columns, a row a vector, to 4 steps of 2 columns.
 // @ts-ignore: decorator
 @inline

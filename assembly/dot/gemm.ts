@@ -4,52 +4,14 @@ import { finishRows } from "../lib/finish";
 import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hidden } from "../lib/simd";
 import { addExact } from "../lut/tile";
-import { pulsesOf } from "../pvq/decode";
-import { CENTRE } from "../trellis/decode";
+import { centre, COMPANDED, depth, TRELLIS_HALVES, unpack, unpackWide } from "./kinds";
 import { step, STEP_BYTES } from "./step";
-import { unitSteps, unpack, unpackWide } from "./unpack";
+import { unitSteps } from "./unpack";
 
 // Steps of one unpacked block: 64 rows x 64 steps x 4 bytes = 16 KB, half of a first-level cache. A multiple of every
 // layout's chunk.
 export const BLOCK_STEPS: i32 = 64;
 export const BLOCK_BYTES: usize = 16384;
-
-/** The code of weight zero of a kind: Σ (code - centre)·x = Σ code·x - centre · Σ x. A table says what it is for its codes. */
-// @ts-ignore: decorator
-@inline
-export function centre(kind: i32, table: usize): i32 {
-  if (kind > 30 && kind < 40) return -load<i32>(table, 16);
-  if (kind == 62) return pulsesOf(table);
-  if (kind == 63) return 63; // of twice the code
-  if (kind >= 64) return kind == 64 ? CENTRE : 0;
-  if (kind >= 60) return kind == 60 ? 11 : 4;
-  return kind < 20 ? 1 : kind < 28 ? 1 << (kind - 21) : 0;
-}
-
-// Steps of table entries: 4·2·127·32 = 32512, 2·2·127·63 = 32004; for larger ones every step goes to 32 bits.
-function tableDepth(table: usize): i32 {
-  let largest = 0;
-  for (let i: usize = 0; i < 16; i++) largest = max(largest, <i32>load<u8>(table + i));
-  return largest <= 32 ? 4 : largest <= 63 ? 2 : 1;
-}
-
-/**
- * Steps that 16-bit lanes take before they are added to 32-bit ones: 2 columns of |x| <= 127 a step. Even, so that
- * steps go by twos. Below 8 it is cheaper to add every second step (of codes up to 63).
- */
-// @ts-ignore: decorator
-@inline
-export function depth(kind: i32, table: usize): i32 {
-  if (kind > 30 && kind < 40) return tableDepth(table);
-  if (kind == 60) return 4; // codes <= 22: 4·2·127·22 = 22352
-  if (kind == 62) return 4; // codes <= 28: 4·2·127·28 = 28448
-  if (kind == 61) return 16; // codes <= 8: 16·2·127·8 = 32512
-  if (kind < 20) return 64; // codes <= 2: 64·2·127·2 = 32512 <= 32767
-  if (kind == 22) return 32; // codes <= 3: 32·2·127·3 = 24384
-  if (kind == 23) return 16; // codes <= 7: 16·2·127·7 = 28448
-  if (kind == 24) return 8; // codes <= 15: 8·2·127·15 = 30480
-  return 2; // codes <= 63, also of kind 63: 2·2·127·63 = 32004
-}
 
 // sums[16] += four vectors of sums of 4 rows.
 // @ts-ignore: decorator
@@ -206,7 +168,7 @@ export function multiplyPairs(
 /**
  * y[n][paddedRows] of n tokens (even: a padding token is computed and ignored). panel: per pair of tokens, as
  * prepare_pairs or prepare_wide_pairs leaves it. sums, fsums: [n][groups], of prepare_sums. factors: [n]. scratch:
- * BLOCK_BYTES for the unpacked tile, then n x 256 bytes of int32 sums. kind, extra: see unpack.
+ * BLOCK_BYTES for the unpacked tile, then n x 256 bytes of int32 sums. kind, extra: kinds.ts.
  */
 // @ts-ignore: decorator
 @inline
@@ -220,8 +182,8 @@ function gemm(
   const pairBytes = <usize>byteCols * <usize>perUnit * 8, rowBytes = <usize>paddedRows << 2;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols, tokenBytes = <usize>groups << 2;
   const totals = scratch + BLOCK_BYTES, flushDepth = depth(kind, extra), middle = centre(kind, extra);
-  const rowScales = kind == 65; // groups that only keep sums within 32 bits share the scale of the row
-  const shared = kind == 63; // companded vectors: all rows share scales, stored for one tile
+  const rowScales = kind == TRELLIS_HALVES; // groups that only keep sums within 32 bits share the scale of the row
+  const shared = kind == COMPANDED; // companded vectors: all rows share scales, stored for one tile
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), bytes = <usize>height << 2;
     const out = y + (<usize>row << 2);
@@ -232,7 +194,7 @@ function gemm(
       memory.fill(totals, 0, <usize>n << 8);
       for (let block = group; block < groupEnd; block += blockUnits) {
         const units = min(blockUnits, groupEnd - block), steps = units * perUnit;
-        if (wide) unpackWide(w, row, height, byteCols, block, units, scratch, kind, extra);
+        if (wide) unpackWide(w, row, height, byteCols, block, units, scratch, kind, extra, 0);
         else unpack(w, row, height, byteCols, block, units, scratch, kind, extra, group / groupByteCols);
         const x = panel + <usize>(block * perUnit) * 8;
         multiplyPairs(scratch, bytes, x, pairBytes, n >> 1, steps, totals, 512, flushDepth, ones, narrow, wide);
@@ -259,7 +221,7 @@ function gemm(
   }
 }
 
-/** Codes that fit a byte; kinds of unpack. panel: prepare_pairs. */
+/** Codes that fit a byte: kinds of bytes. panel: prepare_pairs. */
 export function gemm_int8_16x2(
   w: usize, scales: usize, panel: usize, sums: usize, factors: usize, y: usize, scratch: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, n: i32,
@@ -283,7 +245,7 @@ export function gemm_int8_16x2_i32(
   );
 }
 
-/** Codes that need int16; kinds of unpackWide. panel: prepare_wide_pairs. */
+/** Codes that need int16; kinds of int16. panel: prepare_wide_pairs. */
 export function gemm_wide_16x2(
   w: usize, scales: usize, panel: usize, sums: usize, factors: usize, y: usize, scratch: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, n: i32,

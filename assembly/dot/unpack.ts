@@ -1,12 +1,6 @@
 // Tiles of weights to codes for gemm: [step][64 rows][4 bytes], a code a byte where there is a byte dot product (4
 // columns a step), an int16 without (2 columns a step: of each 4, columns 0 and 2 first, then 1 and 3). A step is
 // STEP_BYTES.
-import { unpackRows, unpackShared } from "../codebook/unpack";
-import { unpackPvq } from "../pvq/unpack";
-import { bitsOf } from "../trellis/decode";
-import { unpackTrellis } from "../trellis/unpack";
-import { unpackGlvq } from "../vq/glvq";
-import { unpackE81b, unpackE8p } from "../vq/unpack";
 import { hidden, hiddenSplat8, highNibble, lookup, zipHigh16, zipLow16 } from "../lib/simd";
 import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
 import { STEP_BYTES, storeCodes } from "./step";
@@ -44,7 +38,7 @@ function storePairs(v: v128, out: usize, mask: v128): void {
  */
 // @ts-ignore: decorator
 @inline
-function unpackPlane(w: usize, height: i32, n: i32, out: usize): void {
+export function unpackPlane(w: usize, height: i32, n: i32, out: usize): void {
   const mask = hiddenSplat8(15, n);
   // Where rows 0, 1, … of 16 are in a vector of one plane.
   const order = hidden(i8x16(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15), n);
@@ -141,7 +135,7 @@ function chunkUnits(bits: i32): i32 {
 // n units of uniform codes: strips of 16 rows, `stripBytes` apart.
 // @ts-ignore: decorator
 @inline
-function unpackWords(w: usize, stripBytes: usize, height: i32, n: i32, out: usize, bits: i32): void {
+export function unpackWords(w: usize, stripBytes: usize, height: i32, n: i32, out: usize, bits: i32): void {
   const units = chunkUnits(bits), chunkBytes = <usize>units * unitBytes(bits);
   const chunkOut = <usize>(units * unitSteps()) * STEP_BYTES;
   const m = hidden(i16x8.splat(255), n), mask15 = hiddenSplat8(15, n);
@@ -159,75 +153,26 @@ function unpackWords(w: usize, stripBytes: usize, height: i32, n: i32, out: usiz
   }
 }
 
-/**
- * n units from unit `begin` on of the tile from `row` on, to codes. kind: 1 a binary plane, 20 + bits uniform weights,
- * 60 E8P, 61 E81B, 62 PVQ, 63 companded vectors of group `group`, 64 sums of bytes of trellis codes. `extra` is for kinds
- * that need more than the codes' place.
- */
-export function unpack(
-  w: usize, row: i32, height: i32, byteCols: i32, begin: i32, n: i32, out: usize, kind: i32, extra: usize,
-  group: i32 = 0,
-): void {
-  if (kind == 62) return unpackPvq(w, row, height, byteCols, begin, n, out, extra);
-  if (kind == 63) return unpackGlvq(w, row, height, byteCols, begin, group, n, out, extra);
-  if (kind >= 60) {
-    const at = <usize>row * <usize>byteCols + <usize>begin * <usize>height;
-    if (kind == 60) unpackE8p(w + 2 * at, height, n, out);
-    else unpackE81b(w + at, height, n, out);
-    return;
-  }
-  if (kind > 30) {
-    const strip = w + <usize>(row >> 4) * <usize>byteCols * unitBytes(kind - 30);
-    switch (kind) {
-      case 32: return unpackShared(strip, byteCols, begin, n, height, out, extra, 2, false);
-      case 33: return unpackShared(strip, byteCols, begin, n, height, out, extra, 3, false);
-      default: return unpackShared(strip, byteCols, begin, n, height, out, extra, 4, false);
-    }
-  }
-  if (kind < 20) {
-    unpackPlane(w + <usize>row * <usize>byteCols + <usize>begin * <usize>height, height, n, out);
-    return;
-  }
-  const bits = kind - 20, stripBytes = <usize>byteCols * unitBytes(bits);
-  const at = w + <usize>(row >> 4) * stripBytes + <usize>begin * unitBytes(bits);
-  switch (kind) {
-    case 22: return unpackWords(at, stripBytes, height, n, out, 2);
-    case 23: return unpackWords(at, stripBytes, height, n, out, 3);
-    case 24: return unpackWords(at, stripBytes, height, n, out, 4);
-    case 25: return unpackWords(at, stripBytes, height, n, out, 5);
-    case 26: return unpackWords(at, stripBytes, height, n, out, 6);
-  }
+/** Where unit `begin` of the strip of row `row` is, of codes in words of `bits` bits. */
+// @ts-ignore: decorator
+@inline
+export function stripAt(w: usize, row: i32, byteCols: i32, begin: i32, bits: i32): usize {
+  return w + <usize>(row >> 4) * (<usize>byteCols * unitBytes(bits)) + <usize>begin * unitBytes(bits);
 }
 
-/**
- * The same to int16 codes. kind: 28 8-bit uniform weights, less 128; 40 + bits entries of the table at `extra`, 50 +
- * bits of the tables of all rows there; 64 and 65 trellis codes, sums of bytes and of halves.
- */
-export function unpackWide(
-  w: usize, row: i32, height: i32, byteCols: i32, begin: i32, n: i32, out: usize, kind: i32, extra: usize,
-): void {
-  if (kind >= 64) {
-    const bits = <usize>bitsOf(extra), stripBytes = (<usize>byteCols * bits) << 4;
-    const at = w + <usize>(row >> 4) * stripBytes + <usize>begin * (bits << 4);
-    if (kind == 64) unpackTrellis(at, stripBytes, height, n, out, extra, false);
-    else unpackTrellis(at, stripBytes, height, n, out, extra, true);
-    return;
-  }
-  if (kind > 40) {
-    const bits = kind % 10, strip = w + <usize>(row >> 4) * <usize>byteCols * unitBytes(bits);
-    const tables = extra + (<usize>row << 5);
-    switch (kind) {
-      case 42: return unpackShared(strip, byteCols, begin, n, height, out, extra, 2, true);
-      case 43: return unpackShared(strip, byteCols, begin, n, height, out, extra, 3, true);
-      case 44: return unpackShared(strip, byteCols, begin, n, height, out, extra, 4, true);
-      case 52: return unpackRows(strip, byteCols, begin, n, height, out, tables, 2);
-      case 53: return unpackRows(strip, byteCols, begin, n, height, out, tables, 3);
-      default: return unpackRows(strip, byteCols, begin, n, height, out, tables, 4);
-    }
-  }
+/** Where unit `begin` of a tile of a byte a row and unit is, from the first tile on. */
+// @ts-ignore: decorator
+@inline
+export function tileAt(row: i32, height: i32, byteCols: i32, begin: i32): usize {
+  return <usize>row * <usize>byteCols + <usize>begin * <usize>height;
+}
+
+/** n units of 8-bit uniform codes, less 128, to int16. */
+// @ts-ignore: decorator
+@inline
+export function unpackBytes(at: usize, byteCols: i32, height: i32, n: i32, out: usize): void {
   const stripBytes = <usize>byteCols * unitBytes(8);
   const byteMask = hidden(i16x8.splat(255), n), middle = hidden(i16x8.splat(128), n);
-  let at = w + <usize>(row >> 4) * stripBytes + <usize>begin * unitBytes(8);
   for (let i = 0; i < height; i += 16) {
     let from = at, to = out;
     for (let c = 0; c < 2 * n; c++) {

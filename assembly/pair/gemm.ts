@@ -1,14 +1,12 @@
 // gemm of complex weights by integer dot products: the sign planes of a tile are unpacked one after the other, and Re x and
 // Im x of a token are the two tokens of an inner loop of dot/gemm.ts. Algebra and bounds: README.md in this folder.
-import { BLOCK_BYTES, BLOCK_STEPS, centre, depth, multiplyPairs } from "../dot/gemm";
-import { unitSteps, unpack } from "../dot/unpack";
+import { BLOCK_BYTES, BLOCK_STEPS, multiplyPairs } from "../dot/gemm";
+import { centre, depth, SIGNS, unpack } from "../dot/kinds";
+import { unitSteps } from "../dot/unpack";
 import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hidden } from "../lib/simd";
 import { kindOf, scaleRows } from "./complex";
 import { addProducts, SUM_BYTES } from "./sums";
-
-// What unpack calls a plane of signs.
-const SIGNS: i32 = 1;
 
 /**
  * y[n][4 parts][paddedRows] of n tokens (finish_complex makes the result of it). panel: a pair a token, of Re x and Im x, as
@@ -41,7 +39,7 @@ function gemm(
           const from = p + sign * <usize>height * <usize>byteCols - tile, to = totals + 2 * sign * SUM_BYTES;
           for (let block = group; block < groupEnd; block += blockUnits) {
             const units = min(blockUnits, groupEnd - block), x = panel + <usize>(block * perUnit) * 8;
-            unpack(from, row, height, byteCols, block, units, scratch, SIGNS, 0);
+            unpack(from, row, height, byteCols, block, units, scratch, SIGNS, 0, 0);
             multiplyPairs(
               scratch, bytes, x, pairBytes, n, units * perUnit, to, 4 * SUM_BYTES, depth(SIGNS, 0), ones, narrow, false,
             );

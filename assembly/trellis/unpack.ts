@@ -51,8 +51,8 @@ function unpackTile(tile: usize, out: usize, table: usize, halves: bool, hide: i
   }
 }
 
-/** n units, an even number, of rows of a tile of `height` rows whose strips are `stripBytes` apart. */
-export function unpackTrellis(
+// n units, an even number, of rows of a tile of `height` rows whose strips are `stripBytes` apart.
+function unpackTrellis(
   w: usize, stripBytes: usize, height: i32, n: i32, out: usize, table: usize, halves: bool,
 ): void {
   const tileBytes = <usize>bitsOf(table) << 5;
@@ -67,4 +67,15 @@ export function unpackTrellis(
     w += stripBytes;
     out += 64;
   }
+}
+
+/** n units from unit `begin` on of the tile of `height` rows from `row` on: sums of bytes, or of halves. */
+// @ts-ignore: decorator
+@inline
+export function unpackTiles(
+  w: usize, row: i32, byteCols: i32, begin: i32, height: i32, n: i32, out: usize, table: usize, halves: bool,
+): void {
+  const bits = <usize>bitsOf(table), stripBytes = (<usize>byteCols * bits) << 4;
+  const at = w + <usize>(row >> 4) * stripBytes + <usize>begin * (bits << 4);
+  unpackTrellis(at, stripBytes, height, n, out, table, halves);
 }

@@ -1,50 +1,11 @@
-// Rows of assembly/dot.
-import { formats } from "./formats.ts";
-import { type Activation, type FormatName, isWide, type Kernel, type UniformBits } from "./types.ts";
+// Rows of assembly/dot: uniform codes, and ternary weights as codes w + 2.
+import { dotGemms, dotKernels, wideBound } from "./gemm.ts";
+import { type Core, type Format, type Kind, MAX_DOT_GROUP, UNIFORM_BITS, type UniformBits } from "./row.ts";
 
-const gemmBound =
-  "16-bit lanes: 2 columns a step, |x| <= 127, as many steps as 2·127·code allows (depth in dot/gemm.ts)";
-const gemm32Bound = "32-bit lanes: 2·127·cols < 2^31 for cols <= 8388608";
-export const wideBound = "32-bit lanes: |Σ| <= 127·Σ|w| of a group, which the longest group keeps below 2^31";
+// In simd128 sums are 64 times too large (assembly/dot/README.md): 64·127·2^18 = 2130706432 < 2^31.
+const MAX_TERNARY_GROUP = 262144;
 
-/** Kernels that unpack a tile to codes, which then meet many tokens. */
-export function gemmKernels(
-  format: FormatName,
-  activation: Activation,
-  fromTokens: number,
-  fromTokens32 = fromTokens,
-  from = isWide(formats[format]) ? "gemm_wide_16x2" : "gemm_int8_16x2",
-): Kernel[] {
-  const gemm = { op: "gemm", format, activation, tile: [16, 2] } as const;
-  const name = `gemm_${format}_${activation}_16x2`;
-  const wide = isWide(formats[format]);
-  const i16: Kernel = {
-    name,
-    export: from,
-    ...gemm,
-    needs: "simd128",
-    fromTokens,
-    bound: wide ? wideBound : gemmBound,
-  };
-  if (wide) return [i16];
-  const i32: Kernel = {
-    name: `${name}_i32`,
-    export: `${from}_i32`,
-    ...gemm,
-    needs: "relaxed",
-    dot: "i32",
-    fromTokens: fromTokens32,
-    bound: gemm32Bound,
-  };
-  return [i16, i32];
-}
-
-/** The same, from so many tokens on; with float32 activations a token counts three times. */
-export function dotGemms(format: FormatName): Kernel[] {
-  return [...gemmKernels(format, "int8", 8), ...gemmKernels(format, "f32", 3)];
-}
-
-export const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
+const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
   2: "16-bit lanes: 5·2 steps of 2·127·12 = 30480 <= 32767; simd128, 32-bit: 64·2·127·65536 < 2^31",
   3: "16-bit lanes: 8 steps of 2·127·7 = 14224 <= 32767",
   4: "16-bit lanes: 8 steps of 2·127·15 = 30480 <= 32767",
@@ -53,25 +14,60 @@ export const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
   8: `int16 factors: |x1 - 256·x0| <= 257·127 = 32639 <= 32767; ${wideBound}`,
 };
 
-const mulBound = "16-bit lanes: 10·2 products of 127·12 = 30480 <= 32767";
+const words = { layout: "words", maxGroup: MAX_DOT_GROUP } as const;
+const uniform2 = { ...words, bits: 2, chunk: 16, operand: "fields", kind: "UNIFORM2" } as const;
 
-/** Dot products of one format: int8, and float32 as three passes of it. `core`: the format whose kernels they are. */
-export function dotKernels(
-  format: FormatName,
-  tile: readonly [number, number],
-  bound: string,
-  core = format,
-): Kernel[] {
-  return (["int8", "f32"] as const).flatMap((activation) => {
-    const gemv = { op: "gemv", format, activation, tile } as const;
-    const size = tile.join("x");
-    const name = `gemv_${format}_${activation}_${size}`;
-    const from = `gemv_${core}_int8_${size}`;
-    const row: Kernel = { name, export: from, ...gemv, needs: "simd128", bound };
-    if (isWide(formats[format])) return [row];
-    const twin = (suffix: string) => ({ ...row, name: `${name}_${suffix}`, export: `${from}_${suffix}` });
-    const i32: Kernel = { ...twin("i32"), needs: "relaxed", dot: "i32", bound: gemm32Bound };
-    if (formats[format].operand !== "fields") return [row, i32];
-    return [row, i32, { ...twin("mul"), dot: "mul", operand: "bytes", bound: mulBound }];
-  });
+const formats = {
+  ternary: {
+    ...uniform2,
+    maxGroup: MAX_TERNARY_GROUP,
+    lut8: { layout: "planes", bits: 2, chunk: 8, operand: "tables" },
+  },
+  uniform2,
+  uniform3: { ...words, bits: 3, chunk: 32, operand: "quads", kind: "UNIFORM3" },
+  uniform4: { ...words, bits: 4, chunk: 8, operand: "quads", kind: "UNIFORM4" },
+  uniform5: { ...words, bits: 5, chunk: 32, operand: "quads", kind: "UNIFORM5" },
+  uniform6: { ...words, bits: 6, chunk: 16, operand: "quads", kind: "UNIFORM6" },
+  uniform8: { ...words, bits: 8, chunk: 8, operand: "bytePairs", wide: true, kind: "UNIFORM8" },
+} as const satisfies Record<string, Format>;
+
+/** Codes of 2 to 6 bits. */
+function uniformKind(bits: Exclude<UniformBits, 8>): Kind {
+  return {
+    codes: "bytes",
+    centre: 2 ** (bits - 1),
+    largest: 2 ** bits - 1,
+    unpack: {
+      from: { "dot/decode": ["unitBytes"], "dot/unpack": ["stripAt", "unpackWords"] },
+      text: `unpackWords(stripAt(w, row, byteCols, begin, ${bits}), <usize>byteCols * unitBytes(${bits}), height, n, out, ${bits})`,
+    },
+  };
 }
+
+export const dot: Core<keyof typeof formats> = {
+  formats,
+  kernels: [
+    ...dotKernels("ternary", formats.ternary, [16, 8], UNIFORM_DEPTH[2], "uniform2"),
+    ...UNIFORM_BITS.flatMap((bits) =>
+      dotKernels(`uniform${bits}`, formats[`uniform${bits}`], [bits === 8 ? 32 : 16, 8], UNIFORM_DEPTH[bits]),
+    ),
+    ...dotGemms("ternary", formats.ternary),
+    ...UNIFORM_BITS.flatMap((bits) => dotGemms(`uniform${bits}`, formats[`uniform${bits}`])),
+  ],
+  kinds: {
+    UNIFORM2: uniformKind(2),
+    UNIFORM3: uniformKind(3),
+    UNIFORM4: uniformKind(4),
+    UNIFORM5: uniformKind(5),
+    UNIFORM6: uniformKind(6),
+    // Less 128.
+    UNIFORM8: {
+      codes: "int16",
+      centre: 0,
+      unpack: {
+        from: { "dot/unpack": ["stripAt", "unpackBytes"] },
+        text: "unpackBytes(stripAt(w, row, byteCols, begin, 8), byteCols, height, n, out)",
+      },
+    },
+  },
+};

@@ -3,8 +3,9 @@
 export type Gemv = (
   weights: number,
   scales: number,
-  tables: number,
-  steps: number,
+  operand: number,
+  /** Operand: what operands.ts makes; beside: Token.beside. */
+  beside: number,
   y: number,
   rowBegin: number,
   rowEnd: number,
@@ -33,7 +34,7 @@ export type Gemm = (
   n: number,
   offsets: number,
   floatSums: number,
-  unpack: number,
+  kind: number,
   extra: number,
 ) => void;
 

@@ -1,10 +1,14 @@
-// Rows of assembly/pair.
-import { gemmKernels } from "./dot.ts";
+// Rows of assembly/pair: complex planes, whose gemm unpacks SIGNS.
+import { gemmKernels } from "./gemm.ts";
 import { binaryInt8Bound, binaryLut8Bound } from "./lut.ts";
-import type { Activation, Kernel } from "./types.ts";
+import type { Activation, Core, Format, Kernel } from "./row.ts";
+
+const formats = {
+  complex: { layout: "planes", bits: 1, chunk: 8, operand: "halves" },
+} as const satisfies Record<string, Format>;
 
 /** Kernels of complex planes: what is summed are signs. */
-export function complexKernels(): Kernel[] {
+function complexKernels(): Kernel[] {
   const row = (activation: Activation, tile: readonly [number, number], bound: string): Kernel => ({
     name: `gemv_complex_${activation}_${tile.join("x")}`,
     op: "gemv",
@@ -19,6 +23,15 @@ export function complexKernels(): Kernel[] {
     row("lut8", [32, 8], `${binaryLut8Bound}; P + Q: 2·4096·127·2047 < 2^31`),
     row("f32", [16, 8], "bytes of 24-bit sums: 4·(2^21 - 1) < 2^23; unsigned 16-bit: 2·64·255 = 32640 <= 65535"),
     // By executed instructions lookup wins at every number of tokens, with the dot product instruction of ARM too.
-    ...gemmKernels("complex", "int8", Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, "gemm_complex_int8_16x2"),
+    ...gemmKernels(
+      "complex",
+      formats.complex,
+      "int8",
+      Number.POSITIVE_INFINITY,
+      Number.POSITIVE_INFINITY,
+      "gemm_complex_int8_16x2",
+    ),
   ];
 }
+
+export const pair: Core<keyof typeof formats> = { formats, kernels: complexKernels(), kinds: {} };

@@ -1,5 +1,6 @@
 // From activations to what kernels read. A token takes one pass, or three where float32 activations meet integer weights:
 // x = a (q1 + q2 / 254 + q3 / 254²) with three int8 digits, each of which is multiplied exactly.
+import { type OperandName, operands, type Token } from "../kernels/operands.ts";
 import type { Activation, Format, FormatName, Kernel, Variant } from "../kernels/types.ts";
 import { powerOfTwo } from "../numeric/elementary.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -8,14 +9,8 @@ import { type Layout, UNIT_COLS } from "./layout.ts";
 
 const DIGIT_BASE = 254;
 
-/** Bytes of lookup tables for a unit of 8 columns. */
-const TABLE_BYTES: Readonly<Record<Exclude<Activation, "bits">, number>> = { int8: 64, lut8: 32, f32: 128 };
-/** Those of fixed-point activations have three bytes an entry, not four. */
-const FIXED_BYTES = 96;
 /** Largest magnitude of fixed-point activations (prepare_fixed in assembly/lut/prepare.ts). */
 const FIXED_MAX = 2 ** 21 - 1;
-/** Those of lattice codes (assembly/vq/prepare.ts). */
-const LATTICE_BYTES = 112;
 /** Bytes of the record of a token of bit planes before the base of its first group (assembly/popcount/README.md). */
 const RECORD_BYTES = 64;
 /** Units of the smallest lut8 block (lut8Block in assembly/lut/prepare.ts). */
@@ -28,10 +23,14 @@ const intBits = /* @__PURE__ */ new Uint32Array(floatBits.buffer);
 
 /** Where the parts of a prepared token are, for each pass: offsets in its slot of `bytes` bytes. */
 export interface Slot {
-  readonly operand: Format["operand"];
+  readonly operand: OperandName;
   readonly passes: 1 | 3;
-  /** Tables, panel or planes at 0, then steps (lut8: unit and weights; dot: int32 sums; bits: record), then float32 sums. */
-  readonly stepsAt: number;
+  /**
+   * The operand is at 0. What kernels read beside it: lookups the unit and the weights of blocks (steps), dot products the integer
+   * sums Σ q of groups, bit planes their record.
+   */
+  readonly besideAt: number;
+  /** float32 sums of groups, for offsets. */
   readonly sumsAt: number;
   readonly bytes: number;
 }
@@ -46,22 +45,11 @@ export interface HalvesSlot {
 }
 
 export function halvesSlotOf(activation: Activation, { byteCols, groupByteCols, groups }: Layout): HalvesSlot {
-  const unitBytes = activation === "f32" ? FIXED_BYTES : TABLE_BYTES[activation as "int8"];
+  const unitBytes = operands.halves.bytes("simd", activation);
   const tables = align(byteCols * unitBytes);
   const stepsPart = align(4 * (1 + groups * Math.ceil(groupByteCols / LUT8_BLOCK)));
   const tablesPart = activation === "lut8" ? unitBytes : tables;
   return { tablesPart, stepsAt: 2 * tables, stepsPart, bytes: 2 * (tables + stepsPart) };
-}
-
-function passesOf(operand: Format["operand"], activation: Activation): 1 | 3 {
-  return operand !== "tables" && activation === "f32" ? 3 : 1;
-}
-
-function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Variant): number {
-  if (operand === "lattice") return LATTICE_BYTES;
-  if (operand === "twice" || operand === "floats") return 4 * UNIT_COLS;
-  const inBytes = operand === "bytes" || ((operand === "quads" || operand === "fields") && variant === "relaxed");
-  return inBytes ? UNIT_COLS : 2 * UNIT_COLS;
 }
 
 /**
@@ -71,17 +59,19 @@ function panelBytes(operand: Exclude<Format["operand"], "tables">, variant: Vari
 export function slotOf(format: Format, gemv: Kernel, variant: Variant, layout: Layout, types = 0): Slot {
   const { byteCols, groupByteCols, groups } = layout;
   const { operand = format.operand, activation } = gemv;
-  if (operand === "bits" || activation === "bits") {
-    // Each 32-bit word is stored four times, and a zero point takes a plane.
-    const stepsAt = align((activationType(types).bits + 1) * byteCols * 4);
-    const sumsAt = stepsAt + align(RECORD_BYTES + groups * 4);
-    return { operand, passes: 1, stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
+  const { meets, bytes } = operands[operand];
+  const unitBytes = bytes(variant, activation);
+  if (operand === "bits") {
+    // A zero point takes a plane.
+    const besideAt = align((activationType(types).bits + 1) * byteCols * unitBytes);
+    const sumsAt = besideAt + align(RECORD_BYTES + groups * 4);
+    return { operand, passes: 1, besideAt, sumsAt, bytes: sumsAt + align(groups * 4) };
   }
-  const unitBytes = operand === "tables" ? TABLE_BYTES[activation] : panelBytes(operand, variant);
-  const stepsAt = align(byteCols * unitBytes);
-  const steps = operand === "tables" ? 1 + groups * Math.ceil(groupByteCols / LUT8_BLOCK) : groups;
-  const sumsAt = stepsAt + align(steps * 4);
-  return { operand, passes: passesOf(operand, activation), stepsAt, sumsAt, bytes: sumsAt + align(groups * 4) };
+  const besideAt = align(byteCols * unitBytes);
+  const steps = 1 + groups * Math.ceil(groupByteCols / LUT8_BLOCK);
+  const sumsAt = besideAt + align((meets === "integers" ? groups : steps) * 4);
+  const passes = meets === "integers" && activation === "f32" ? 3 : 1;
+  return { operand, passes, besideAt, sumsAt, bytes: sumsAt + align(groups * 4) };
 }
 
 /** The power of two that brings a largest magnitude to 1..4, or at least above 2^-22: nothing overflows, and it is exact. */
@@ -143,46 +133,41 @@ export function prepare(
   largest: number,
 ): Factors {
   const { exports, arena } = engine;
-  const { byteCols, groupByteCols } = layout;
-  const { operand } = slot;
-  const steps = at + slot.stepsAt;
-  const sums = at + slot.sumsAt;
-  if (operand !== "tables") {
-    const { passes } = slot;
-    const qBytes = byteCols * UNIT_COLS;
-    quantize(engine, x, q, qBytes, byteCols, passes, largest);
-    for (let pass = 0; pass < passes; pass++) {
-      const to = pass * slot.bytes;
-      const from = q + pass * qBytes;
-      if (operand === "bytePairs") {
-        exports.prepare_byte_pairs(from, at + to, steps + to, sums + to, byteCols, groupByteCols);
-        continue;
-      }
-      exports.prepare_sums(from, steps + to, sums + to, byteCols, groupByteCols);
-      if (operand === "lattice") exports.prepare_lattice(from, at + to, byteCols);
-      else if (operand === "wide") exports.prepare_wide(from, at + to, byteCols);
-      else if (operand === "fields") exports.prepare_fields(from, at + to, byteCols);
-      else if (operand === "bytes") arena.bytes.copyWithin(at + to, from, from + qBytes);
-      else if (operand === "twice") exports.prepare_twice(from, at + to, byteCols);
-      else exports.prepare_quads(from, at + to, byteCols);
-    }
+  const { byteCols, groupByteCols, offsets } = layout;
+  const { passes } = slot;
+  const { meets, prepare: make } = operands[slot.operand];
+  if (!make) throw new Error(`${slot.operand} is prepared by a function of its own`);
+  const ratio = ratioOf(largest);
+  const power = normalizer(largest);
+  // Two planes side by side give twice the product.
+  const twoPlanes = format === "ternary";
+  const shared = { x, byteCols, groupByteCols, activation, ratio, power, twoPlanes, memory: arena.bytes };
+  const placed = (pass: number): Token => {
+    const to = at + pass * slot.bytes;
+    return {
+      ...shared,
+      q: q + pass * byteCols * UNIT_COLS,
+      at: to,
+      beside: to + slot.besideAt,
+      sums: to + slot.sumsAt,
+    };
+  };
+  if (meets === "integers") {
+    quantize(engine, x, q, byteCols * UNIT_COLS, byteCols, passes, largest);
+    for (let pass = 0; pass < passes; pass++) make(exports, placed(pass));
     return factorsOf(passes, largest);
   }
+  const token = placed(0);
+  make(exports, token);
   if (activation === "int8") {
-    exports.prepare_binary_int8(x, at, byteCols, ratioOf(largest));
-    if (layout.offsets) {
+    if (offsets) {
       quantize(engine, x, q, 0, byteCols, 1, largest);
-      exports.prepare_sums(q, steps, sums, byteCols, groupByteCols);
+      exports.prepare_sums(q, token.beside, token.sums, byteCols, groupByteCols);
     }
     return factorsOf(1, largest);
   }
-  const power = normalizer(largest);
-  const kind = format === "ternary" ? "ternary" : "binary";
-  if (activation === "lut8") exports[`prepare_${kind}_lut8`](x, at, steps, byteCols, groupByteCols, power);
-  else exports.prepare_f32(x, at, byteCols, power);
-  if (layout.offsets) exports.prepare_float_sums(x, sums, byteCols, groupByteCols, power);
-  // Two planes side by side give twice the product.
-  return { passes: [1 / power / (kind === "ternary" ? 2 : 1)], together: 1 };
+  if (offsets) exports.prepare_float_sums(x, token.sums, byteCols, groupByteCols, power);
+  return { passes: [1 / power / (twoPlanes ? 2 : 1)], together: 1 };
 }
 
 /**
@@ -248,7 +233,7 @@ export function prepareBits(
     bits,
     encoding,
   );
-  const record = at + slot.stepsAt;
+  const record = at + slot.besideAt;
   const sums = at + slot.sumsAt;
   exports.prepare_bitplane_bits(x, at, record, sums, cols, byteCols, groupByteCols, ratio, zero, types);
   return { passes: [factor], together: 1 };

@@ -1,6 +1,7 @@
 // From activations to results: copy in, prepare, kernel, finish, copy out.
 import { formatOf } from "../kernels/formats.ts";
-import { type Activation, type Format, isWide, type Kernel } from "../kernels/types.ts";
+import { kindNumber } from "../kernels/kinds.ts";
+import type { Activation, Format, Kernel } from "../kernels/types.ts";
 import { type Engine, GEMM_SUM_BYTES, GEMM_TILE_BYTES, type Pass } from "../runtime/engine.ts";
 import type { Call } from "../runtime/job.ts";
 import { align, type Factors, factorsOf, prepare, prepareBits, quantize, type Slot, slotOf } from "./activations.ts";
@@ -153,7 +154,7 @@ export class RealProduct implements Product {
             address,
             scales,
             at,
-            at + slot.stepsAt,
+            at + slot.besideAt,
             y0 + pass * yBytes,
             0,
             0,
@@ -187,14 +188,13 @@ export class RealProduct implements Product {
     const { exports, arena, variant } = this.#engine;
     const { layout } = this.#spec;
     const { byteCols, groupByteCols, groups, paddedRows } = layout;
-    const { unpack } = this.#format;
     const kernel = this.#choice.gemm as Kernel;
     const { passes } = this.#slot;
     const count = n * passes;
     const even = count + (count & 1);
     const qBytes = byteCols * UNIT_COLS;
     const xBytes = this.#loadBytes(x);
-    const wide = isWide(this.#format) || variant === "simd";
+    const wide = this.#format.wide === true || variant === "simd";
     const panelBytes = qBytes * (wide ? 2 : 1);
     const sumBytes = align(even * groups * 4);
     const yBytes = paddedRows * 4;
@@ -253,7 +253,7 @@ export class RealProduct implements Product {
         even,
         layout.offsets ? address + offsetsAt(layout) : 0,
         floatSums,
-        unpack as number,
+        kindNumber(this.#format.kind),
         this.#extra(address),
       ),
     ];

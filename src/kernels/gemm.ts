@@ -1,0 +1,68 @@
+// Rows that cores share: dot products of codes (assembly/dot), by gemv of their own and by gemm of unpacked tiles.
+import type { Activation, Format, Kernel } from "./row.ts";
+
+const gemmBound =
+  "16-bit lanes: 2 columns a step, |x| <= 127, as many steps as 2·127·code allows (depth in dot/kinds.ts)";
+const gemm32Bound = "32-bit lanes: 2·127·cols < 2^31 for cols <= 8388608";
+export const wideBound = "32-bit lanes: |Σ| <= 127·Σ|w| of a group, which the longest group keeps below 2^31";
+
+/** Kernels that unpack a tile to codes, which then meet many tokens. */
+export function gemmKernels(
+  format: string,
+  { wide }: Format,
+  activation: Activation,
+  fromTokens: number,
+  fromTokens32 = fromTokens,
+  from = wide ? "gemm_wide_16x2" : "gemm_int8_16x2",
+): Kernel[] {
+  const gemm = { op: "gemm", format, activation, tile: [16, 2] } as const;
+  const name = `gemm_${format}_${activation}_16x2`;
+  const i16: Kernel = {
+    name,
+    export: from,
+    ...gemm,
+    needs: "simd128",
+    fromTokens,
+    bound: wide ? wideBound : gemmBound,
+  };
+  if (wide) return [i16];
+  const i32: Kernel = {
+    name: `${name}_i32`,
+    export: `${from}_i32`,
+    ...gemm,
+    needs: "relaxed",
+    dot: "i32",
+    fromTokens: fromTokens32,
+    bound: gemm32Bound,
+  };
+  return [i16, i32];
+}
+
+/** The same, from so many tokens on; with float32 activations a token counts three times. */
+export function dotGemms(name: string, format: Format): Kernel[] {
+  return [...gemmKernels(name, format, "int8", 8), ...gemmKernels(name, format, "f32", 3)];
+}
+
+const mulBound = "16-bit lanes: 10·2 products of 127·12 = 30480 <= 32767";
+
+/** Dot products of one format: int8, and float32 as three passes of it. `core`: the format whose kernels they are. */
+export function dotKernels(
+  format: string,
+  { wide, operand }: Format,
+  tile: readonly [number, number],
+  bound: string,
+  core = format,
+): Kernel[] {
+  return (["int8", "f32"] as const).flatMap((activation) => {
+    const gemv = { op: "gemv", format, activation, tile } as const;
+    const size = tile.join("x");
+    const name = `gemv_${format}_${activation}_${size}`;
+    const from = `gemv_${core}_int8_${size}`;
+    const row: Kernel = { name, export: from, ...gemv, needs: "simd128", bound };
+    if (wide) return [row];
+    const twin = (suffix: string) => ({ ...row, name: `${name}_${suffix}`, export: `${from}_${suffix}` });
+    const i32: Kernel = { ...twin("i32"), needs: "relaxed", dot: "i32", bound: gemm32Bound };
+    if (operand !== "fields") return [row, i32];
+    return [row, i32, { ...twin("mul"), dot: "mul", operand: "bytes", bound: mulBound }];
+  });
+}
