@@ -1,5 +1,7 @@
 // What a decoder is, whatever container it came in.
 
+import { rangeError } from "../lib/check.ts";
+
 /** How hidden states become the gate of a feed-forward block, in the order of assembly/model/gate.ts. */
 export const ACTS = ["silu", "gelu_tanh", "gelu", "relu2", "relu", "clamped"] as const;
 export type Act = (typeof ACTS)[number];
@@ -44,6 +46,16 @@ export interface ExpertsConfig {
   readonly width: number;
 }
 
+/** Kernels take four numbers at a time, and each KV head serves as many queries as the others. */
+export function checkSizes(sizes: Readonly<Record<string, number>> & { heads: number; kvHeads: number }): void {
+  const { heads, kvHeads, ...others } = sizes;
+  for (const [name, size] of Object.entries(others)) {
+    if (!(size > 0 && size % 4 === 0)) throw rangeError(`config: ${name}`, "a positive multiple of 4", size);
+  }
+  if (!(kvHeads > 0 && heads % kvHeads === 0))
+    throw rangeError("config: heads", `a multiple of the ${kvHeads} KV heads`, heads);
+}
+
 export interface ModelConfig {
   /** The row of `architectures`. */
   readonly architecture: string;
@@ -66,6 +78,8 @@ export interface ModelConfig {
   readonly residualScale: number;
   readonly logitScale: number;
   readonly tied: boolean;
+  /** Whether rotary embedding turns neighbours (2i, 2i + 1), or numbers that are half of what is turned apart. */
+  readonly pairs: boolean;
   /** Whether attention and feed-forward block both read what came in. */
   readonly parallel: boolean;
   readonly experts?: ExpertsConfig | undefined;

@@ -137,9 +137,14 @@ export class PackedMatrix implements Matrix {
           return this.#product.begin(where, this.#live(where), xs, tokens, ys);
         };
         const { buffer } = arena.memory;
-        const pass = begin();
+        let pass: Pass | undefined;
+        try {
+          pass = begin();
+        } catch (error) {
+          if (arena.memory.buffer === buffer) throw error;
+        }
         // Where scratch memory grew, the views of before are of nothing.
-        return arena.memory.buffer === buffer ? pass : begin();
+        return pass && arena.memory.buffer === buffer ? pass : begin();
       });
     }
   }

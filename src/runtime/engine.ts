@@ -6,6 +6,7 @@ import type {
   FinishComplex,
   Gemm,
   Gemv,
+  ModelExports,
   PrepareExports,
 } from "../kernels/exports.ts";
 import { candidates, exportOf, suitable } from "../kernels/registry.ts";
@@ -115,6 +116,11 @@ export class Engine implements Machine {
 
   finishComplex(...args: Parameters<FinishComplex>): Call {
     return this.#call("finish_complex", args, 2);
+  }
+
+  /** Attention of units, a KV head of a token each: as rows of a job a unit is a tile. */
+  attend(...args: Parameters<ModelExports["model_attend"]>): Call {
+    return this.#call("model_attend", args, 6, 5);
   }
 
   #call(name: string, args: number[], rowAt: number, scratchAt = -1): Call {

@@ -1,0 +1,49 @@
+// What a model is made from: named tensors and a configuration, as every container can give them.
+import { bfloat16ToFloat, halfToFloat } from "../lib/half.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** A tensor of a container. */
+export interface ModelTensor {
+  /** As the container says it: "F32", "BF16", "Q4_K", … */
+  readonly dtype: string;
+  /** Rows first: [rows, cols], [experts, rows, cols]. */
+  readonly shape: readonly number[];
+  /** The bytes as stored, at any alignment. */
+  readonly data: Uint8Array;
+}
+
+/** A model before it is packed. */
+export interface Checkpoint {
+  readonly container: "gguf" | "safetensors";
+  readonly config: ModelConfig;
+  /** Everything else that the container says of the model. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, ModelTensor>;
+}
+
+const littleEndian = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ Uint16Array.of(1).buffer)[0] === 1;
+
+/** 16-bit numbers of a tensor. */
+export function wordsOf({ data }: ModelTensor, begin = 0, end = data.length / 2): Uint16Array {
+  // Not slice(), which of a Buffer of Node shares its memory.
+  const bytes = new Uint8Array(data.subarray(2 * begin, 2 * end));
+  if (littleEndian) return new Uint16Array(bytes.buffer);
+  const view = new DataView(bytes.buffer);
+  return Uint16Array.from({ length: end - begin }, (_, i) => view.getUint16(2 * i, true));
+}
+
+/** Numbers of a tensor of floats, or undefined where it is of another type. */
+export function floatsOf(tensor: ModelTensor, begin = 0, end = elementsOf(tensor)): Float32Array | undefined {
+  const { dtype, data } = tensor;
+  if (dtype === "BF16") return bfloat16ToFloat("load", wordsOf(tensor, begin, end));
+  if (dtype === "F16") return halfToFloat("load", wordsOf(tensor, begin, end));
+  if (dtype !== "F32") return undefined;
+  const bytes = new Uint8Array(data.subarray(4 * begin, 4 * end));
+  if (littleEndian) return new Float32Array(bytes.buffer);
+  const view = new DataView(bytes.buffer);
+  return Float32Array.from({ length: end - begin }, (_, i) => view.getFloat32(4 * i, true));
+}
+
+export function elementsOf({ shape }: ModelTensor): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
