@@ -57,8 +57,9 @@ function count(variant: Variant): void {
   // Without a promise: nothing would keep the process alive while code is compiled.
   const lb = initSync(readFileSync(new URL(import.meta.resolve(`lowbit/wasm/${variant}.wasm`))));
   for (const kernel of countedKernels(variant).filter(({ name }) => names.test(name))) {
-    // The first of a format: groups where it has no others.
-    const format = benchFormats.find((one) => one.format === kernel.format);
+    // The first of a format that has its name, not one of another that runs its kernels: groups where it has no others.
+    const own = benchFormats.filter((one) => one.format === kernel.format);
+    const format = own.find(({ label }) => label.startsWith(kernel.format)) ?? own[0];
     if (!format) throw new Error(`no weights of ${kernel.format} in bench/formats`);
     const { activation, name } = kernel;
     const matrix = format.make(ROWS, COLS).pack(lb, { activation, kernel: name });

@@ -56,3 +56,10 @@ export function codebookFormat(bits: IndexBits, kind: Tables, groupSize?: number
     },
   };
 }
+
+/** Groups of MXFP4 and of bitsandbytes. */
+export const benches: readonly BenchFormat[] = ([2, 3, 4] as const).flatMap((bits) => [
+  codebookFormat(bits, "exact", 32),
+  codebookFormat(bits, "nf", 64),
+  codebookFormat(bits, "rows"),
+]);

@@ -90,3 +90,12 @@ export function fairy2iFormat(count: number): BenchFormat {
     },
   };
 }
+
+/** What is measured: the first of a kernel format is the one that is counted. */
+export const benches: readonly BenchFormat[] = [
+  complexFormat("matrix"),
+  complexFormat("rows"),
+  complexFormat("tiles"),
+  fairy2iFormat(1),
+  fairy2iFormat(2),
+];

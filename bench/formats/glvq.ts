@@ -59,3 +59,14 @@ export function glvqFormat(bits: 2 | 3 | 4, dimension: 8 | 16 | 32, companded: b
     },
   };
 }
+
+/** Lattice vectors without companding are uniform codes that meet projected activations. */
+export const benches: readonly BenchFormat[] = [
+  glvqFormat(2, 8, false),
+  glvqFormat(2, 32, false),
+  glvqFormat(3, 8, false),
+  glvqFormat(4, 8, false),
+  glvqFormat(2, 8, true),
+  glvqFormat(2, 16, true),
+  glvqFormat(2, 32, true),
+];

@@ -52,3 +52,6 @@ function hadamard(x: Float64Array): void {
     }
   }
 }
+
+/** Lifted weights are signs that meet projected activations. */
+export const benches: readonly BenchFormat[] = [liftFormat("16to8"), liftFormat("24to10"), liftFormat("24to8")];

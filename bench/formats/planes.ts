@@ -80,3 +80,13 @@ export function bcqFormat(bits: number, groupSize?: number, offset?: "offset"): 
     },
   };
 }
+
+/** What is measured: the first of a kernel format is the one that is counted. */
+export const benches: readonly BenchFormat[] = [
+  binaryFormat,
+  ternaryFormat,
+  bcqFormat(2),
+  bcqFormat(3),
+  bcqFormat(3, 128),
+  bcqFormat(4, 128, "offset"),
+];

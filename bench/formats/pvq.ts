@@ -30,3 +30,6 @@ export function pvqFormat(vectorSize: 8 | 16, pulses: number): BenchFormat {
     },
   };
 }
+
+/** What is measured: the first of a kernel format is the one that is counted. */
+export const benches: readonly BenchFormat[] = [pvqFormat(8, 14), pvqFormat(16, 12)];

@@ -40,11 +40,8 @@ function trellisFormat(bits: TrellisBits, codebook: "mul1" | "mcg"): BenchFormat
   };
 }
 
-type Trellis = { readonly [key in `trellis${TrellisBits}` | `trellis${TrellisBits}_i16`]: readonly BenchFormat[] };
-
-export const trellisFormats = Object.fromEntries(
-  TRELLIS_BITS.flatMap((bits) => [
-    [`trellis${bits}`, [trellisFormat(bits, "mul1")]],
-    [`trellis${bits}_i16`, [trellisFormat(bits, "mcg")]],
-  ]),
-) as unknown as Trellis;
+/** What is measured: the first of a kernel format is the one that is counted. */
+export const benches: readonly BenchFormat[] = TRELLIS_BITS.flatMap((bits) => [
+  trellisFormat(bits, "mul1"),
+  trellisFormat(bits, "mcg"),
+]);

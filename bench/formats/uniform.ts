@@ -1,5 +1,6 @@
 import { uniform } from "lowbit";
-import type { UniformBits } from "../../src/kernels/types.ts";
+import { UNIFORM_BITS, type UniformBits } from "../../src/kernels/types.ts";
+import { withBranch } from "./branches.ts";
 import { type BenchFormat, common, labelOf, randomBytes, randomScales } from "./format.ts";
 
 /** w = scale · (code - zero), the zero points the middle unless asked for. */
@@ -35,3 +36,11 @@ export function uniformFormat(bits: UniformBits, groupSize?: number, zero?: "zer
     },
   };
 }
+
+/** What is measured: the first of a kernel format is the one that is counted. */
+export const benches: readonly BenchFormat[] = [
+  ...UNIFORM_BITS.flatMap((bits) => [uniformFormat(bits), uniformFormat(bits, 128)]),
+  uniformFormat(4, 128, "zeros"),
+  withBranch(uniformFormat(4, 128), "rank16"),
+  withBranch(uniformFormat(4, 128), "sparse"),
+];

@@ -8,7 +8,7 @@ import { suite } from "../lib/suite.ts";
 
 const t = suite("generated");
 
-for (const { file, text } of generated()) {
+for (const { file, text } of await generated()) {
   t(file, () => {
     const stored = readFileSync(`${root}${file}`, "utf8");
     if (stored === text) return;

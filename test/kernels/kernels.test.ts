@@ -4,7 +4,7 @@
 // Not public: the table of kernels, so that a kernel that is added is tested without a line here.
 import { formatOf } from "../../src/kernels/formats.ts";
 import { kernels } from "../../src/kernels/registry.ts";
-import { equalBits, equalValues, is, nmseBelow, ok, throwsWith } from "../lib/assert.ts";
+import { equal, equalBits, equalValues, is, nmseBelow, ok, throwsWith } from "../lib/assert.ts";
 import { type AnyWeights, groupSizeNear, testFormats } from "../lib/formats.ts";
 import {
   type Activation,
@@ -306,11 +306,18 @@ for (const { format, activation } of everyPair) {
   }
 }
 
+/** Bit planes, whose operands have types of their own, complex weights, companded vectors and numbers as they are. */
+const ELSEWHERE = ["bitplane", "complex", "glvq", "dense32", "dense16", "denseb16"];
+const isTested = (format: string): format is FormatName => format in testFormats;
+
 const forced = suite("kernels asked for by name");
+forced("every format has a case.ts, or tests of its own", () => {
+  const formats = [...new Set(kernels.map(({ format }) => format as string))];
+  equal(formats.filter((format) => !isTested(format)).sort(), [...ELSEWHERE].sort());
+});
 for (const kernel of kernels) {
   const { format, activation } = kernel;
-  if (format === "bitplane" || format === "complex" || format === "glvq" || activation === "bits") continue;
-  if (format === "dense32" || format === "dense16" || format === "denseb16") continue;
+  if (!isTested(format) || activation === "bits") continue;
   const { grouped, random: randomWeights } = testFormats[format];
   const sample = () => {
     const rng = random(`forced ${kernel.name}`);

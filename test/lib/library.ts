@@ -1,6 +1,7 @@
 // The library as the tests see it: one import to change for testing another build, and what every test would repeat.
 import { init, type Lowbit, type Matrix, UnsupportedRuntimeError } from "../../src/index.ts";
 import { formatOf } from "../../src/kernels/formats.ts";
+import { operands } from "../../src/kernels/operands.ts";
 import { kernels } from "../../src/kernels/registry.ts";
 import { gemvDigits } from "../reference/digits.ts";
 import { gemvInt8, gemvLut8 } from "../reference/gemv.ts";
@@ -119,7 +120,7 @@ export function expectation(
   x: Float32Array,
   format: FormatName = "binary",
 ): Expectation {
-  const byDigits = activation === "f32" && formatOf(format, activation).operand !== "tables";
+  const byDigits = activation === "f32" && operands[formatOf(format, activation).operand].meets === "integers";
   if (activation !== "f32" || byDigits) {
     const compute = byDigits ? gemvDigits : activation === "int8" ? gemvInt8 : gemvLut8;
     const expected = compute(weights, x);

@@ -1,4 +1,4 @@
-export type Codes = Int8Array | Int16Array;
+export type Codes = Int8Array | Int16Array | Int32Array | Float64Array;
 
 /** One matrix of integers with a scale for each group of each row. */
 export interface Term<C extends Codes = Codes> {

@@ -19,7 +19,7 @@ t("every public format is in the list of cases", () => {
   for (const [format] of formats) {
     assert.ok(
       CASES.some((item) => item.format === format),
-      `${format}: add a line to test/runtimes/cases.ts and run tsx test/runtimes/make-golden.ts`,
+      `${format}: add cases to test/formats/${format}/about.ts and run npm run generate -- --golden`,
     );
   }
 });

@@ -1,0 +1,24 @@
+import type { About } from "../../lib/about.ts";
+
+export const about: About = {
+  family: "codes",
+  summary: "2 to 8 bits: GPTQ, AWQ, round-to-nearest, MatQuant",
+  bits: "2, 3, 4, 5, 6, 8",
+  weight: "s · (code - zero)",
+  scales: "matrix, row, group",
+  kernels: ["uniform4"],
+  cases: [
+    { options: { bits: 2, groupSize: 64 } },
+    { options: { bits: 3, groupSize: 64, symmetric: false } },
+    { options: { bits: 4, groupSize: 32, symmetric: false } },
+    { options: { bits: 5 } },
+    { options: { bits: 6, search: "mse" } },
+    { options: { bits: 8 } },
+  ],
+  imports: {
+    fromGptq:
+      "AutoGPTQ, GPTQModel: `qweight`, `qzeros`, `scales`, `g_idx`; 2, 3, 4, 8 bits; both zero-point conventions",
+    fromAwq: 'AutoAWQ "gemm"',
+    slice: "the high bits of 8-bit codes: MatQuant, clipped or with extra precision",
+  },
+};
