@@ -1,8 +1,9 @@
 // Narrow accumulators at their extremes. Sums are kept in 8 and 16 bits for as long as the kernels' bounds allow, so the
 // tests put the largest possible terms at every place where a sum is flushed to a wider one, and one step to each side.
+// Formats whose products are the same exports of the binaries take turns: a bound is a loop's, not a name's.
 // Split by format.
 import { formatOf } from "../../src/kernels/formats.ts";
-import { candidates } from "../../src/kernels/registry.ts";
+import { candidates, exportOf, kernels } from "../../src/kernels/registry.ts";
 import { equalBits } from "../lib/assert.ts";
 import { type AnyWeights, groupSizeNear, testFormats } from "../lib/formats.ts";
 import {
@@ -88,15 +89,40 @@ skipped("one at least", () => {
   if (instances.length === 0) throw new Error("no variant runs here");
 });
 
-for (const { format, activation } of everyPair) {
-  {
-    const t = suite(`bounds ${format} ${activation}`);
-    const rng = random(`bounds ${format} ${activation}`);
-    // bcq runs the kernels of binary.
+interface Shared {
+  /** Formats of one activation whose rows name the same exports, and whose weights reach as far. */
+  readonly formats: FormatName[];
+  readonly activation: Activation;
+  /** Kernels of sign planes, which flush at more places. bcq runs those of binary. */
+  readonly planes: boolean;
+}
+
+function sharedExports(): Shared[] {
+  const shared = new Map<string, Shared>();
+  for (const { format, activation } of everyPair) {
+    const rows = kernels.filter((row) => row.format === format && row.activation === activation);
     const planes = formatOf(format, activation).layout === "planes" && format !== "bcq";
+    const key = [activation, planes, testFormats[format].levels, ...rows.map(exportOf).sort()].join();
+    const group = shared.get(key);
+    if (group) group.formats.push(format);
+    else shared.set(key, { formats: [format], activation, planes });
+  }
+  return [...shared.values()];
+}
+
+function inTurn(formats: readonly FormatName[], i: number): FormatName {
+  return formats[i % formats.length] as FormatName;
+}
+
+for (const { formats, activation, planes } of sharedExports()) {
+  {
+    const name = `${formats.join(", ")} ${activation}`;
+    const t = suite(`bounds ${name}`);
+    const rng = random(`bounds ${name}`);
 
     t("all terms at their largest, around every flush", () => {
-      for (const cols of planes ? lengths : dotLengths) {
+      for (const [i, cols] of (planes ? lengths : dotLengths).entries()) {
+        const format = inTurn(formats, i);
         const same = filled(cols, () => 1);
         const mixed = filled(cols, () => (rng.bits() & 1 ? 1 : -1));
         for (const groupSize of [undefined, 256]) {
@@ -119,7 +145,8 @@ for (const { format, activation } of everyPair) {
     });
 
     t("twins that this machine would not choose", () => {
-      for (const cols of dotLengths) {
+      for (const [i, cols] of dotLengths.entries()) {
+        const format = inTurn(formats, i);
         const x = filled(cols, () => 1);
         const weights = extremeWeights(format, activation, x, 21);
         const expected = expectation(weights, activation, x, format);
@@ -136,7 +163,8 @@ for (const { format, activation } of everyPair) {
 
     t("every height of a tile", () => {
       const x = filled(1160, () => (rng.bits() & 1 ? 3 : -3));
-      for (const rows of [5, 16, 21, 37, 53, 64, 69, 117]) {
+      for (const [i, rows] of [5, 16, 21, 37, 53, 64, 69, 117].entries()) {
+        const format = inTurn(formats, i);
         check(format, activation, x, extremeWeights(format, activation, x, rows), "+-3");
       }
     });
@@ -147,12 +175,14 @@ for (const { format, activation } of everyPair) {
       const length = planes ? 2049 : 257;
       for (let value = 1; value <= 127; value += planes || activation === "int8" ? 1 : 21) {
         const x = filled(length, (k) => (k === length - 1 ? 127 : value));
+        const format = inTurn(formats, value);
         check(format, activation, x, extremeWeights(format, activation, x, 5), `all ${value}`);
       }
     });
 
     t("table entries that all round outwards", () => {
-      for (const { name, alone, spread } of outwardActivations(520)) {
+      for (const [i, { name, alone, spread }] of outwardActivations(520).entries()) {
+        const format = inTurn(formats, i);
         check(format, activation, alone, extremeWeights(format, activation, alone, 21), name);
         check(format, activation, spread, extremeWeights(format, activation, spread, 21), `${name}, spread`);
       }
@@ -168,7 +198,8 @@ for (const { format, activation } of everyPair) {
         "all 1/3": filled(cols, () => 1 / 3),
         gaussian: rng.gaussians(cols),
       };
-      for (const [name, x] of Object.entries(vectors)) {
+      for (const [i, [name, x]] of Object.entries(vectors).entries()) {
+        const format = inTurn(formats, i);
         for (const groupSize of [undefined, 1024]) {
           check(
             format,
