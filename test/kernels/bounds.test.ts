@@ -5,6 +5,7 @@
 import { formatOf } from "../../src/kernels/formats.ts";
 import { candidates, exportOf, kernels } from "../../src/kernels/registry.ts";
 import { equalBits } from "../lib/assert.ts";
+import { filled } from "../lib/fill.ts";
 import { type AnyWeights, groupSizeNear, testFormats } from "../lib/formats.ts";
 import {
   type Activation,
@@ -40,10 +41,10 @@ function extremeWeights(
   const cols = x.length;
   const { levels, grouped, of } = testFormats[format];
   const [least, most] = levels as [number, number];
-  const codes: number[] = [];
+  const codes = new Int16Array(rows * cols);
   for (let r = 0; r < rows; r++) {
     const { code } = rowKinds[r % rowKinds.length] as (typeof rowKinds)[0];
-    for (let k = 0; k < cols; k++) codes.push(code(x[k] as number, k) > 0 ? most : least);
+    for (let k = 0; k < cols; k++) codes[r * cols + k] = code(x[k] as number, k) > 0 ? most : least;
   }
   return of(rows, cols, codes, [1], grouped && groupSize ? groupSizeNear(format, activation, groupSize) : undefined);
 }
@@ -68,8 +69,8 @@ function check(format: FormatName, activation: Activation, x: Float32Array, weig
   }
 }
 
-function filled(length: number, value: (k: number) => number): Float32Array {
-  return Float32Array.from({ length }, (_, k) => value(k));
+function floats(length: number, value: (k: number) => number): Float32Array {
+  return filled(new Float32Array(length), value);
 }
 
 // Where the kernels flush: after 3, 64, 144 and 255 bytes of columns, and after 64 steps of 2 columns; and their
@@ -110,6 +111,11 @@ function sharedExports(): Shared[] {
   return [...shared.values()];
 }
 
+/** One group, and groups of `size` columns where the formats have them. */
+function groupSizes(formats: readonly FormatName[], size: number): (number | undefined)[] {
+  return formats.every((format) => testFormats[format].grouped) ? [undefined, size] : [undefined];
+}
+
 function inTurn(formats: readonly FormatName[], i: number): FormatName {
   return formats[i % formats.length] as FormatName;
 }
@@ -123,9 +129,9 @@ for (const { formats, activation, planes } of sharedExports()) {
     t("all terms at their largest, around every flush", () => {
       for (const [i, cols] of (planes ? lengths : dotLengths).entries()) {
         const format = inTurn(formats, i);
-        const same = filled(cols, () => 1);
-        const mixed = filled(cols, () => (rng.bits() & 1 ? 1 : -1));
-        for (const groupSize of [undefined, 256]) {
+        const same = floats(cols, () => 1);
+        const mixed = floats(cols, () => (rng.bits() & 1 ? 1 : -1));
+        for (const groupSize of groupSizes(formats, 256)) {
           check(
             format,
             activation,
@@ -147,7 +153,7 @@ for (const { formats, activation, planes } of sharedExports()) {
     t("twins that this machine would not choose", () => {
       for (const [i, cols] of dotLengths.entries()) {
         const format = inTurn(formats, i);
-        const x = filled(cols, () => 1);
+        const x = floats(cols, () => 1);
         const weights = extremeWeights(format, activation, x, 21);
         const expected = expectation(weights, activation, x, format);
         for (const { variant, lb } of instances) {
@@ -162,7 +168,7 @@ for (const { formats, activation, planes } of sharedExports()) {
     });
 
     t("every height of a tile", () => {
-      const x = filled(1160, () => (rng.bits() & 1 ? 3 : -3));
+      const x = floats(1160, () => (rng.bits() & 1 ? 3 : -3));
       for (const [i, rows] of [5, 16, 21, 37, 53, 64, 69, 117].entries()) {
         const format = inTurn(formats, i);
         check(format, activation, x, extremeWeights(format, activation, x, rows), "+-3");
@@ -174,7 +180,7 @@ for (const { formats, activation, planes } of sharedExports()) {
       // value of them fills the narrow sums once.
       const length = planes ? 2049 : 257;
       for (let value = 1; value <= 127; value += planes || activation === "int8" ? 1 : 21) {
-        const x = filled(length, (k) => (k === length - 1 ? 127 : value));
+        const x = floats(length, (k) => (k === length - 1 ? 127 : value));
         const format = inTurn(formats, value);
         check(format, activation, x, extremeWeights(format, activation, x, 5), `all ${value}`);
       }
@@ -192,15 +198,15 @@ for (const { formats, activation, planes } of sharedExports()) {
       if (!planes && activation === "f32") return; // the passes of int8
       const cols = 100_000;
       const vectors = {
-        "all 1": filled(cols, () => 1),
-        "+-1": filled(cols, (k) => (k % 3 === 0 ? -1 : 1)),
+        "all 1": floats(cols, () => 1),
+        "+-1": floats(cols, (k) => (k % 3 === 0 ? -1 : 1)),
         // A sum that rounds the same way in every addition: in float32 it drifts unless it is kept in parts.
-        "all 1/3": filled(cols, () => 1 / 3),
+        "all 1/3": floats(cols, () => 1 / 3),
         gaussian: rng.gaussians(cols),
       };
       for (const [i, [name, x]] of Object.entries(vectors).entries()) {
         const format = inTurn(formats, i);
-        for (const groupSize of [undefined, 1024]) {
+        for (const groupSize of groupSizes(formats, 1024)) {
           check(
             format,
             activation,

@@ -22,7 +22,7 @@ export interface TestFormat {
   readonly grouped: boolean;
   random(rows: number, cols: number, rng: Random, groupSize?: number): AnyWeights;
   /** Weights that are these integers, with these scales. */
-  of(rows: number, cols: number, codes: readonly number[], scales: ArrayLike<number>, groupSize?: number): AnyWeights;
+  of(rows: number, cols: number, codes: ArrayLike<number>, scales: ArrayLike<number>, groupSize?: number): AnyWeights;
   pack(lb: Lowbit, weights: AnyWeights, common: CommonPack): Matrix;
 }
 

@@ -43,24 +43,30 @@ export function trellisHalf(codebook: ReferenceCodebook, state: number): number 
 }
 
 /** The bits of a tile, the first first, of its 16 · bits words: pairs of them are little-endian words of 32 bits. */
-function bitsOfTile(words: ArrayLike<number>): string {
-  let text = "";
-  for (let i = 0; i < words.length; i += 2) {
-    const word = (words[i + 1] as number) * 65536 + (words[i] as number);
-    text += word.toString(2).padStart(32, "0");
+function bitsOfTile(words: ArrayLike<number>): Uint8Array {
+  const stream = new Uint8Array(16 * words.length);
+  for (let i = 0; i < stream.length; i++) {
+    const pair = i >> 5;
+    const place = 31 - (i & 31); // of the bit in its word of 32, the highest first
+    const half = words[2 * pair + (place < 16 ? 0 : 1)] as number;
+    stream[i] = (half >> (place & 15)) & 1;
   }
-  return text;
+  return stream;
 }
 
-/** The 256 states of a tile. */
-export function trellisStates(words: ArrayLike<number>): number[] {
+/** The 256 states of a tile: 16 bits each, the last of them the bits of its weight; the stream is a ring. */
+export function trellisStates(words: ArrayLike<number>): Uint16Array {
   const bits = words.length / 16;
   const stream = bitsOfTile(words);
-  const cyclic = stream + stream + stream;
-  return Array.from({ length: 256 }, (_, t) => {
-    const end = stream.length + (t + 1) * bits;
-    return Number.parseInt(cyclic.slice(end - 16, end), 2);
-  });
+  const states = new Uint16Array(256);
+  for (let t = 0; t < 256; t++) {
+    let state = 0;
+    for (let i = (t + 1) * bits - 16; i < (t + 1) * bits; i++) {
+      state = 2 * state + (stream[i < 0 ? i + stream.length : i] as number);
+    }
+    states[t] = state;
+  }
+  return states;
 }
 
 /** Which output and which input of a tile the weight at a place of the stream is. */
@@ -82,11 +88,12 @@ export function trellisMatrix(words: Uint16Array, rows: number, cols: number): U
   for (let tile = 0; tile < tall * wide; tile++) {
     const top = 16 * (tile % tall);
     const left = 16 * Math.floor(tile / tall);
-    for (const [t, state] of trellisStates(words.subarray(tile * size, (tile + 1) * size)).entries()) {
+    const tileStates = trellisStates(words.subarray(tile * size, (tile + 1) * size));
+    for (let t = 0; t < 256; t++) {
       const place = trellisPlace(t);
       const row = top + place.out;
       const col = left + place.in;
-      if (row < rows && col < cols) states[row * cols + col] = state;
+      if (row < rows && col < cols) states[row * cols + col] = tileStates[t] as number;
     }
   }
   return states;

@@ -7,7 +7,7 @@ const bcqFormat: TestFormat = {
   levels: [-1, 1],
   grouped: true,
   of: (rows, cols, codes, scales, groupSize) => {
-    const term = { codes: Int8Array.from(codes), scales };
+    const term = { codes: new Int8Array(codes), scales };
     // The planes of an extreme add up to the extreme.
     return makeWeights({ rows, cols, planes: 1, ...term, more: [term, term], groupSize, offsets: scales });
   },

@@ -1,3 +1,4 @@
+import { filled } from "../../lib/fill.ts";
 import { codebook } from "../../../src/index.ts";
 import { formats as registry } from "../../../src/kernels/formats.ts";
 import type { IndexBits } from "../../../src/kernels/types.ts";
@@ -23,13 +24,13 @@ function codebookFormat(bits: IndexBits, kind: "" | "_i16" | "_rows"): TestForma
     rows: number,
     cols: number,
     tables: readonly number[][],
-    indices: readonly number[],
+    indices: Uint8Array,
     scales: ArrayLike<number>,
     groupSize?: number,
   ): AnyWeights => {
-    const codes = Int16Array.from(indices, (index, i) => {
+    const codes = filled(new Int16Array(indices.length), (i) => {
       const entries = tables[tables.length === 1 ? 0 : Math.floor(i / cols)] as number[];
-      return entries[index] as number;
+      return entries[indices[i] as number] as number;
     });
     const weights = makeWeights({ rows, cols, planes: 1, codes, scales, groupSize });
     return Object.assign(inParts(weights, kind === "" ? 65536 : 512, registry[`codebook${bits}${kind}`].chunk), {
@@ -44,24 +45,24 @@ function codebookFormat(bits: IndexBits, kind: "" | "_i16" | "_rows"): TestForma
     grouped,
     of: (rows, cols, codes, scales, groupSize) => {
       const tables = kind === "_rows" ? Array.from({ length: rows }, () => extremes) : [extremes];
-      const indices = codes.map((code) => extremes.indexOf(code));
+      const indices = filled(new Uint8Array(codes.length), (i) => extremes.indexOf(codes[i] as number));
       return make(rows, cols, tables, indices, scales, groupSize);
     },
     random: (rows, cols, rng, groupSize) => {
       const largest = kind === "" ? rng.int(1, most) : most;
       const tables = Array.from({ length: kind === "_rows" ? rows : 1 }, () => table(rng, largest));
-      const indices = Array.from({ length: rows * cols }, () => rng.int(0, size - 1));
+      const indices = filled(new Uint8Array(rows * cols), () => rng.int(0, size - 1));
       return make(rows, cols, tables, indices, rng.gaussians(rows * groupsOf(cols, groupSize)), groupSize);
     },
     pack: (lb, weights, common) => {
-      const { tables, indices } = weights as AnyWeights & { tables: number[][]; indices: number[] };
+      const { tables, indices } = weights as AnyWeights & { tables: number[][]; indices: Uint8Array };
       const { groupSize: _, ...rest } = common;
       const { groupSize, scales } = whole(weights);
       return codebook.pack(lb, {
         ...rest,
         ...(grouped && { groupSize }),
         bits,
-        codes: Uint8Array.from(indices),
+        codes: indices,
         tables: Float32Array.from(tables.flat()),
         scales,
       });

@@ -1,3 +1,4 @@
+import { filled } from "../../lib/fill.ts";
 import { e8p } from "../../../src/index.ts";
 import { type AnyWeights, groupsOf, inParts, type TestFormat, whole } from "../../lib/test-format.ts";
 import { codeNear, e8pVector, e81bVector } from "../../reference/e8p.ts";
@@ -16,7 +17,7 @@ function latticeFormat(codebook: "e8p" | "e81b"): TestFormat {
     const perRow = Math.ceil(cols / 8);
     const vectors = new Map<number, number[]>();
     for (const code of units) if (!vectors.has(code)) vectors.set(code, vector(code));
-    const codes = Int8Array.from({ length: rows * cols }, (_, i) => {
+    const codes = filled(new Int8Array(rows * cols), (i) => {
       const row = Math.floor(i / cols);
       const col = i % cols;
       const v = vectors.get(units[row * perRow + (col >> 3)] as number) as number[];
@@ -48,7 +49,7 @@ function latticeFormat(codebook: "e8p" | "e81b"): TestFormat {
       return make(rows, cols, units, scales, groupSize);
     },
     random: (rows, cols, rng, groupSize) => {
-      const units = Uint16Array.from({ length: rows * Math.ceil(cols / 8) }, () => rng.int(0, size - 1));
+      const units = filled(new Uint16Array(rows * Math.ceil(cols / 8)), () => rng.int(0, size - 1));
       return make(rows, cols, units, rng.gaussians(rows * groupsOf(cols, groupSize)), groupSize);
     },
     pack: (lb, weights, common) => {

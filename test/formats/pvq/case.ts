@@ -1,3 +1,4 @@
+import { filled } from "../../lib/fill.ts";
 import { pvq } from "../../../src/index.ts";
 import { type AnyWeights, groupsOf, inParts, type TestFormat, whole } from "../../lib/test-format.ts";
 import { pyramidAt, pyramidCount, pyramidNear, pyramidNumber } from "../../reference/pvq.ts";
@@ -14,7 +15,7 @@ function vectorFormat(size: 8 | 16, most: number): TestFormat {
     groupSize?: number,
   ): AnyWeights => {
     const perRow = Math.ceil(cols / size);
-    const codes = Int8Array.from({ length: rows * cols }, (_, i) => {
+    const codes = filled(new Int8Array(rows * cols), (i) => {
       const col = i % cols;
       const vector = vectors[Math.floor(i / cols) * perRow + Math.floor(col / size)] as number[];
       return vector[col % size] as number;

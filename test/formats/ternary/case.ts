@@ -5,7 +5,7 @@ import { makeWeights } from "../../reference/weights.ts";
 
 function planeFormat(planes: 1 | 2): TestFormat {
   const of: TestFormat["of"] = (rows, cols, codes, scales, groupSize) =>
-    makeWeights({ rows, cols, planes, codes: Int8Array.from(codes), scales, groupSize });
+    makeWeights({ rows, cols, planes, codes: new Int8Array(codes), scales, groupSize });
   return {
     levels: planes === 1 ? [-1, 1] : [-1, 1, 0],
     grouped: true,

@@ -1,3 +1,4 @@
+import { filled } from "../../lib/fill.ts";
 import { trellis } from "../../../src/index.ts";
 import { TRELLIS_BITS, type TrellisBits } from "../../../src/kernels/types.ts";
 import { type AnyWeights, inParts, type TestFormat } from "../../lib/test-format.ts";
@@ -17,7 +18,8 @@ function trellisFormat(bits: TrellisBits, kind: "" | "_i16"): TestFormat {
   const size = (rows: number, cols: number): number => Math.ceil(rows / 16) * Math.ceil(cols / 16) * 16 * bits;
   const make = (rows: number, cols: number, words: Uint16Array, scales: ArrayLike<number>, name: ReferenceCodebook) => {
     const table = integersOf(name);
-    const codes = Int16Array.from(trellisMatrix(words, rows, cols), (state) => table[state] as number);
+    const states = trellisMatrix(words, rows, cols);
+    const codes = filled(new Int16Array(states.length), (i) => table[states[i] as number] as number);
     const [unit, offset] =
       name === "mul1"
         ? [1774 / 2 ** 18, 1534 * (1774 / 2 ** 18) - 10.3828125]
@@ -35,13 +37,13 @@ function trellisFormat(bits: TrellisBits, kind: "" | "_i16"): TestFormat {
     levels: kind === "" ? [-510, 510, 0, 3] : [-32752, 32752, 0, 5],
     grouped: false,
     of: (rows, cols, codes, scales) => {
-      const words = Uint16Array.from({ length: size(rows, cols) }, (_, i) => {
+      const words = filled(new Uint16Array(size(rows, cols)), (i) => {
         return ((codes[i % codes.length] as number) * 40503 + (codes[(i * 7) % codes.length] as number) * 9973) & 65535;
       });
       return make(rows, cols, words, scales, names[rows % 2] as ReferenceCodebook);
     },
     random: (rows, cols, rng) => {
-      const words = Uint16Array.from({ length: size(rows, cols) }, () => rng.int(0, 65535));
+      const words = filled(new Uint16Array(size(rows, cols)), () => rng.int(0, 65535));
       return make(rows, cols, words, rng.gaussians(rows), names[rng.int(0, 1)] as ReferenceCodebook);
     },
     pack: (lb, weights, { groupSize: _, ...common }) => {

@@ -1,3 +1,4 @@
+import { filled } from "../../lib/fill.ts";
 import { uniform } from "../../../src/index.ts";
 import { formats as registry } from "../../../src/kernels/formats.ts";
 import type { UniformBits } from "../../../src/kernels/types.ts";
@@ -11,13 +12,13 @@ function uniformFormat(bits: UniformBits): TestFormat {
     grouped: true,
     of: (rows, cols, codes, scales, groupSize) =>
       inParts(
-        makeWeights({ rows, cols, planes: 1, codes: Int8Array.from(codes), scales, groupSize }),
+        makeWeights({ rows, cols, planes: 1, codes: new Int8Array(codes), scales, groupSize }),
         65536,
         registry[`uniform${bits}`].chunk,
       ),
     random: (rows, cols, rng, groupSize) => {
       const count = rows * groupsOf(cols, groupSize);
-      const codes = Int8Array.from({ length: rows * cols }, () => rng.int(-middle, middle - 1));
+      const codes = filled(new Int8Array(rows * cols), () => rng.int(-middle, middle - 1));
       const scales = rng.gaussians(count);
       if (rng.int(0, 1) === 0) return makeWeights({ rows, cols, planes: 1, codes, scales, groupSize });
       const zeros = Float32Array.from({ length: count }, () => rng.int(-1, 2 ** bits) + rng.int(0, 1) / 4);
@@ -29,7 +30,7 @@ function uniformFormat(bits: UniformBits): TestFormat {
       const { codes } = weights;
       const { groupSize, scales } = whole(weights);
       const { zeros } = weights as AnyWeights & { zeros?: Float32Array };
-      const unsigned = Uint8Array.from(codes, (code) => code + middle);
+      const unsigned = filled(new Uint8Array(codes.length), (i) => (codes[i] as number) + middle);
       return uniform.pack(lb, { ...common, groupSize, bits, codes: unsigned, scales, ...(zeros && { zeros }) });
     },
   };
