@@ -1,7 +1,7 @@
-import { filled } from "../../lib/fill.ts";
 import { codebook } from "../../../src/index.ts";
 import { formats as registry } from "../../../src/kernels/formats.ts";
 import type { IndexBits } from "../../../src/kernels/types.ts";
+import { filled } from "../../lib/fill.ts";
 import type { Random } from "../../lib/random.ts";
 import { type AnyWeights, groupsOf, inParts, type TestFormat, whole } from "../../lib/test-format.ts";
 import { makeWeights } from "../../reference/weights.ts";

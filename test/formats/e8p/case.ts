@@ -1,5 +1,5 @@
-import { filled } from "../../lib/fill.ts";
 import { e8p } from "../../../src/index.ts";
+import { filled } from "../../lib/fill.ts";
 import { type AnyWeights, groupsOf, inParts, type TestFormat, whole } from "../../lib/test-format.ts";
 import { codeNear, e8pVector, e81bVector } from "../../reference/e8p.ts";
 import { makeWeights } from "../../reference/weights.ts";

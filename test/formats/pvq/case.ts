@@ -1,5 +1,5 @@
-import { filled } from "../../lib/fill.ts";
 import { pvq } from "../../../src/index.ts";
+import { filled } from "../../lib/fill.ts";
 import { type AnyWeights, groupsOf, inParts, type TestFormat, whole } from "../../lib/test-format.ts";
 import { pyramidAt, pyramidCount, pyramidNear, pyramidNumber } from "../../reference/pvq.ts";
 import { makeWeights } from "../../reference/weights.ts";

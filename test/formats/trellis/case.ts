@@ -1,6 +1,6 @@
-import { filled } from "../../lib/fill.ts";
 import { trellis } from "../../../src/index.ts";
 import { TRELLIS_BITS, type TrellisBits } from "../../../src/kernels/types.ts";
+import { filled } from "../../lib/fill.ts";
 import { type AnyWeights, inParts, type TestFormat } from "../../lib/test-format.ts";
 import { type ReferenceCodebook, trellisMatrix, trellisWeight } from "../../reference/trellis.ts";
 import { makeWeights } from "../../reference/weights.ts";
