@@ -29,7 +29,7 @@ export { absmax, prepare_f32, prepare_fixed, prepare_float_sums } from "./lut/pr
 export { gemv_ternary_lut8_64x8, prepare_ternary_lut8 } from "./lut/ternary";
 export { nan_negative, spin } from "./machine";
 export { model_append, model_attend } from "./model/attention";
-export { model_add, model_gate, model_scale, model_soft_cap } from "./model/gate";
+export { model_add, model_gate, model_scale, model_soft_cap, model_sum_exp } from "./model/gate";
 export { model_layer_norm, model_rms_norm } from "./model/norm";
 export { model_rope } from "./model/rope";
 export { model_route } from "./model/route";

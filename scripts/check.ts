@@ -54,6 +54,7 @@ try {
     ".",
     "./complex",
     "./lattice",
+    "./llm",
     "./transforms",
   ]);
 } finally {

@@ -1,5 +1,5 @@
 // What is between the matrices of a feed-forward block, residuals, and soft caps.
-import { gelu4, geluTanh4, sigmoid4, tanh4 } from "../lib/elementary";
+import { exp4, gelu4, geluTanh4, sigmoid4, tanh4 } from "../lib/elementary";
 
 // The kinds of activation, as src/llm/config.ts numbers them.
 const SILU = 0, GELU_TANH = 1, GELU = 2, RELU2 = 3, RELU = 4, CLAMPED = 5;
@@ -72,4 +72,19 @@ export function model_scale(y: usize, x: usize, n: i32, factor: f32): void {
 export function model_soft_cap(x: usize, n: i32, cap: f32): void {
   const c = f32x4.splat(cap), r = f32x4.splat(1 / cap), end = x + (<usize>n << 2);
   for (; x < end; x += 16) v128.store(x, f32x4.mul(c, tanh4(f32x4.mul(v128.load(x), r))));
+}
+
+/** Σ e^(x - most) over n numbers of which most is the largest: terms in float32, their sum in float64. */
+export function model_sum_exp(x: usize, n: i32, most: f32): f64 {
+  const m = f32x4.splat(most), end = x + (<usize>(n & -4) << 2);
+  let s0 = f64x2.splat(0), s1 = s0;
+  for (; x < end; x += 16) {
+    const w = exp4(f32x4.sub(v128.load(x), m));
+    s0 = f64x2.add(s0, f64x2.promote_low_f32x4(w));
+    s1 = f64x2.add(s1, f64x2.promote_low_f32x4(v128.shuffle<i64>(w, w, 1, 1)));
+  }
+  s0 = f64x2.add(s0, s1);
+  let total = f64x2.extract_lane(s0, 0) + f64x2.extract_lane(s0, 1);
+  for (let i = n & 3; i > 0; i--, x += 4) total += <f64>f32x4.extract_lane(exp4(f32x4.splat(load<f32>(x) - most)), 0);
+  return total;
 }

@@ -165,6 +165,7 @@ export interface ModelExports {
   model_add(y: number, x: number, n: number, factor: number): void;
   model_scale(y: number, x: number, n: number, factor: number): void;
   model_soft_cap(x: number, n: number, cap: number): void;
+  model_sum_exp(x: number, n: number, most: number): number;
   model_append(
     k: number,
     v: number,

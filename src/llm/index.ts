@@ -1,0 +1,13 @@
+/** lowbit/llm: language models, from their files to text, with the same text everywhere. */
+export {
+  type GenerateOptions,
+  Generation,
+  type Piece,
+  type Result,
+} from "./generate.ts";
+export { type Files, type LoadOptions, load } from "./load.ts";
+export { type EmbedOptions, LanguageModel, type ModelInfo } from "./model.ts";
+export { type OpenAiOptions, openai } from "./openai.ts";
+export { ContextError, type Prompt, Session } from "./session.ts";
+export { type Message, TemplateError } from "./template.ts";
+export type { Tokenizer } from "./tokenizer.ts";

@@ -1,0 +1,179 @@
+// A loaded model: what sessions share, and a session of its own.
+
+import type { Activation } from "../kernels/types.ts";
+import { checkInteger, rangeError, typeError } from "../lib/check.ts";
+import { type OptionNames, readOptions } from "../lib/options.ts";
+import { engineOf } from "../runtime/engine.ts";
+import type { Lowbit } from "../runtime/features.ts";
+import { KvCache } from "./cache.ts";
+import { Decoder } from "./decoder.ts";
+import { Session, type Shared } from "./session.ts";
+import { checksum } from "./state.ts";
+import { BATCH } from "./step.ts";
+import { type Checkpoint, elementsOf } from "./tensors.ts";
+import type { ModelTokenizer, Tokenizer } from "./tokenizer.ts";
+import { Turns } from "./turns.ts";
+import { loadWeights, type ModelWeights } from "./weights.ts";
+
+export interface ModelInfo {
+  readonly container: "gguf" | "safetensors";
+  readonly architecture: string;
+  readonly parameters: number;
+  /** Tokens of a conversation at most. */
+  readonly context: number;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly tensors: readonly { readonly name: string; readonly format: string; readonly shape: readonly number[] }[];
+}
+
+export interface EmbedOptions {
+  /** Of the hidden states after the final norm: their mean (default), the last token's, or the first one's. */
+  readonly pooling?: "mean" | "last" | "cls";
+  /** To length 1; a vector of zeros stays one. Default true. */
+  readonly normalize?: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const EMBED_NAMES: OptionNames<EmbedOptions> = { pooling: [], normalize: ["normalise"], signal: [] };
+
+/** A model, and the conversation that comes with it; `session()` begins another on the same weights. */
+export class LanguageModel extends Session {
+  readonly info: ModelInfo;
+  readonly #shared: Shared;
+  readonly #weights: ModelWeights;
+  readonly #life: { gone: boolean };
+
+  /** @throws as loadWeights */
+  static create(
+    lb: Lowbit,
+    checkpoint: Checkpoint,
+    tokenizer: ModelTokenizer | undefined,
+    activation: Activation,
+    context: number | undefined,
+    onProgress?: (done: number, of: number) => void,
+  ): LanguageModel {
+    const engine = engineOf("load", lb);
+    const { config } = checkpoint;
+    const most = checkInteger("load: context", context ?? config.context, 1, config.context);
+    const weights = loadWeights(lb, checkpoint, activation, onProgress);
+    let decoder: Decoder;
+    try {
+      decoder = new Decoder(engine, config, weights);
+    } catch (error) {
+      weights.dispose();
+      throw error;
+    }
+    const life = { gone: false };
+    const shared: Shared = {
+      engine,
+      config,
+      decoder,
+      tokenizer,
+      context: most,
+      fingerprint: fingerprintOf(checkpoint, activation),
+      alive: () => {
+        if (life.gone) throw new TypeError("generate: this model was disposed");
+      },
+    };
+    const info: ModelInfo = {
+      container: checkpoint.container,
+      architecture: config.architecture,
+      parameters: weights.parameters,
+      context: most,
+      metadata: checkpoint.metadata,
+      tensors: [...checkpoint.tensors].map(([name, { dtype, shape }]) => ({ name, format: dtype, shape })),
+    };
+    return new LanguageModel(shared, weights, life, info);
+  }
+
+  private constructor(shared: Shared, weights: ModelWeights, life: { gone: boolean }, info: ModelInfo) {
+    super(shared);
+    this.#shared = shared;
+    this.#weights = weights;
+    this.#life = life;
+    this.info = info;
+  }
+
+  get tokenizer(): Tokenizer {
+    const { tokenizer } = this.#shared;
+    if (!tokenizer) throw new TypeError("model: this model came without a tokenizer");
+    return tokenizer;
+  }
+
+  /**
+   * Another conversation on the same weights.
+   * @param saved what save() of one gave, on any machine
+   * @throws RangeError for a state of another model, or a damaged one
+   */
+  session(saved?: Uint8Array): Session {
+    this.#shared.alive();
+    return new Session(this.#shared, saved);
+  }
+
+  /** A vector [hidden] for each text, which does not depend on the others. */
+  async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
+    const { pooling = "mean", normalize = true, signal } = readOptions<EmbedOptions>("embed", options, EMBED_NAMES);
+    if (!Array.isArray(texts)) throw typeError("embed: texts", "an array of strings", texts);
+    const turns = new Turns(12);
+    const vectors: Float32Array[] = [];
+    for (const [i, text] of texts.entries()) {
+      if (typeof text !== "string") throw typeError(`embed: texts[${i}]`, "a string", text);
+      signal?.throwIfAborted();
+      vectors.push(this.#embed(i, text, pooling, normalize));
+      await turns.maybe();
+    }
+    return vectors;
+  }
+
+  #embed(index: number, text: string, pooling: "mean" | "last" | "cls", normalize: boolean): Float32Array {
+    this.#shared.alive();
+    const { engine, config, decoder, context } = this.#shared;
+    const { hidden } = config;
+    const tokens = this.tokenizer.encode(text);
+    const where = `embed: texts[${index}]`;
+    if (tokens.length === 0) throw rangeError(where, "at least one token", "none");
+    if (tokens.length > context) throw rangeError(where, `at most ${context} tokens`, String(tokens.length));
+    const sums = new Float64Array(hidden);
+    const cache = new KvCache(engine, config);
+    try {
+      for (let at = 0; at < tokens.length; at += BATCH) {
+        const part = tokens.subarray(at, at + BATCH);
+        decoder.forward(cache, part, at, tokens.length);
+        const start = decoder.normed(0, part.length) / 4;
+        for (let token = 0; token < part.length; token++) {
+          const place = at + token;
+          const counts = pooling === "mean" || place === (pooling === "cls" ? 0 : tokens.length - 1);
+          if (!counts) continue;
+          for (let j = 0; j < hidden; j++) {
+            sums[j] = (sums[j] as number) + (engine.arena.floats[start + token * hidden + j] as number);
+          }
+        }
+      }
+    } finally {
+      cache.dispose();
+    }
+    const count = pooling === "mean" ? tokens.length : 1;
+    const length = normalize ? Math.sqrt(sums.reduce((sum, v) => sum + (v / count) ** 2, 0)) || 1 : 1;
+    return Float32Array.from(sums, (v) => v / count / length);
+  }
+
+  /** Gives all memory back; sessions of this model end. */
+  override dispose(): void {
+    if (this.#life.gone) return;
+    super.dispose();
+    this.#life.gone = true;
+    this.#shared.decoder.dispose();
+    this.#weights.dispose();
+  }
+}
+
+// Of the configuration, names and shapes of tensors, and some bytes of each: tells models apart without reading all of them.
+function fingerprintOf({ config, tensors }: Checkpoint, activation: Activation): string {
+  const parts = [...tensors].map(([name, tensor]) => {
+    const { data, dtype, shape } = tensor;
+    const middle = Math.floor(data.length / 2);
+    const some = [data.subarray(0, 64), data.subarray(middle, middle + 64)].map(checksum);
+    return [name, dtype, shape.join("x"), elementsOf(tensor), ...some].join(":");
+  });
+  const bytes = new TextEncoder().encode([JSON.stringify(config), activation, ...parts.sort()].join("\n"));
+  return `${config.architecture}-${checksum(bytes).toString(16).padStart(8, "0")}`;
+}
