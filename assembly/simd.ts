@@ -19,7 +19,7 @@ export {
 } from "./dot/prepare";
 export {
   gemv_uniform3_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform5_int8_16x8, gemv_uniform6_int8_16x8,
-  gemv_uniform8_int8_32x8,
+  gemv_uniform8_int8_16x8,
 } from "./dot/uniform";
 export { gemv_uniform2_int8_16x8, gemv_uniform2_int8_16x8_mul } from "./dot/uniform2";
 export {

@@ -1,6 +1,6 @@
 // gemv with one table of int8 entries for all rows. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
-import { groupStart, groupStride } from "../lib/layout";
+import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8, lookup } from "../lib/simd";
 import { addExact } from "../lut/tile";
 import { chunkBytes, chunkUnits, evenTable, index, oddTable, spreadTable, thirdBits } from "./fields";
@@ -104,7 +104,7 @@ function strips(
   const stripBytes = <usize>(byteCols / units) * <usize>(chunkBytes(bits) << 4), unit = panelUnit();
   for (let row = rowBegin; row < rowEnd; row += 16) {
     const out = y + (<usize>row << 2);
-    let p = w + <usize>(row >> 4) * stripBytes, x = panel, s = scales + groupStart(row, groups), sum = sums;
+    let p = w + <usize>(row >> 4) * stripBytes, x = panel, s = scales + stripStart(row, groups), sum = sums;
     memory.fill(out, 0, 64);
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const end = x + <usize>min(groupByteCols, byteCols - group) * unit;
@@ -217,10 +217,10 @@ function strips(
       addExact(b, s + 16, out + 16);
       addExact(c, s + 32, out + 32);
       addExact(d, s + 48, out + 48);
-      s += groupStride(row, paddedRows);
+      s += STRIP_BYTES;
       sum += 4;
     }
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 

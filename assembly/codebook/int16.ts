@@ -1,6 +1,6 @@
 // gemv with one table of int16 entries for all rows. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
-import { groupStart, groupStride } from "../lib/layout";
+import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8, lookup, zipHigh8, zipLow8 } from "../lib/simd";
 import { addExact } from "../lut/tile";
 import { chunkBytes, chunkUnits, evenTable, index, oddTable, spreadTable, thirdBits } from "./fields";
@@ -64,7 +64,7 @@ function strips(
   const stripBytes = <usize>byteCols * unitBytes, zero = i32x4.splat(0);
   for (let row = rowBegin; row < rowEnd; row += 16) {
     const out = y + (<usize>row << 2);
-    let strip = w + <usize>(row >> 4) * stripBytes, from = panel, s = scales + groupStart(row, groups);
+    let strip = w + <usize>(row >> 4) * stripBytes, from = panel, s = scales + stripStart(row, groups);
     memory.fill(out, 0, 64);
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const n = <usize>min(groupByteCols, byteCols - group), end = from + (n << 4);
@@ -176,9 +176,9 @@ function strips(
       }
       strip += n * unitBytes;
       from = end;
-      s += groupStride(row, paddedRows);
+      s += STRIP_BYTES;
     }
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 

@@ -1,6 +1,6 @@
 // gemv with a table of int16 entries for each row. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
-import { groupStart, groupStride } from "../lib/layout";
+import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8, lookup, zipHigh8, zipLow8 } from "../lib/simd";
 import { addExact } from "../lut/tile";
 import { evenTable, index, oddTable, rowChunkUnits, spreadTable, thirdBits } from "./fields";
@@ -43,7 +43,7 @@ function strips(
   const stripBytes = <usize>(byteCols / chunk) * stride;
   for (let row = rowBegin; row < rowEnd; row += 16) {
     const out = y + (<usize>row << 2), sums = out + rowBytes;
-    let strip = w + <usize>(row >> 4) * stripBytes, from = panel, s = scales + groupStart(row, groups);
+    let strip = w + <usize>(row >> 4) * stripBytes, from = panel, s = scales + stripStart(row, groups);
     memory.fill(out, 0, 64);
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const n = <usize>(min(groupByteCols, byteCols - group) / chunk), end = from + n * (<usize>chunk << 4);
@@ -139,9 +139,9 @@ function strips(
       addExact(v128.load(sums, 48), s + 48, out + 48);
       strip += n * stride;
       from = end;
-      s += groupStride(row, paddedRows);
+      s += STRIP_BYTES;
     }
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 

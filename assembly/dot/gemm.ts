@@ -1,10 +1,10 @@
 // gemm by integer dot products: a tile of weights is unpacked once to codes and then meets every token. One driver for
 // all formats, which differ in how a block is unpacked. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
-import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
+import { groupStart, STRIP_BYTES, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hidden } from "../lib/simd";
 import { addExact } from "../lut/tile";
-import { centre, COMPANDED, depth, TRELLIS_HALVES, unpack, unpackWide } from "./kinds";
+import { centre, COMPANDED, depth, E81B, E8P, SIGNS, TRELLIS_HALVES, unpack, unpackWide } from "./kinds";
 import { step, STEP_BYTES } from "./step";
 import { unitSteps } from "./unpack";
 
@@ -184,6 +184,9 @@ function gemm(
   const totals = scratch + BLOCK_BYTES, flushDepth = depth(kind, extra), middle = centre(kind, extra);
   const rowScales = kind == TRELLIS_HALVES; // groups that only keep sums within 32 bits share the scale of the row
   const shared = kind == COMPANDED; // companded vectors: all rows share scales, stored for one tile
+  const ofTiles = kind == SIGNS || kind == E8P || kind == E81B; // scales as lib/layout.ts has them
+  // Bytes from the scales of a strip to those of the next one.
+  const pitch: usize = ofTiles || shared || rowScales ? STRIP_BYTES : <usize>groups * STRIP_BYTES;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), bytes = <usize>height << 2;
     const out = y + (<usize>row << 2);
@@ -208,15 +211,20 @@ function gemm(
             addExact(i32x4.sub(i32x4.shl(v128.load(from + o), 1), sum), s + o, to + o);
           }
         } else {
-          for (let o: usize = 0; o < bytes; o += 16) addExact(i32x4.sub(v128.load(from + o), sum), s + o, to + o);
+          for (let o: usize = 0, g = s; o < bytes; o += 64, g += pitch) {
+            addExact(i32x4.sub(v128.load(from + o), sum), g, to + o);
+            addExact(i32x4.sub(v128.load(from + o, 16), sum), g + 16, to + o + 16);
+            addExact(i32x4.sub(v128.load(from + o, 32), sum), g + 32, to + o + 32);
+            addExact(i32x4.sub(v128.load(from + o, 48), sum), g + 48, to + o + 48);
+          }
         }
       }
-      if (!rowScales) s += shared ? 4 * TILE_ROWS : bytes;
+      if (!rowScales) s += shared ? 4 * TILE_ROWS : ofTiles ? bytes : STRIP_BYTES;
       groupSums += 4;
     }
     for (let t = 0; t < n; t++) {
       const to = out + <usize>t * rowBytes, f = load<f32>(factors + (<usize>t << 2));
-      finishRows(to, height, row, 1, f, offsets, fsums + <usize>t * tokenBytes, groups, paddedRows);
+      finishRows(to, height, row, 1, f, offsets, fsums + <usize>t * tokenBytes, groups);
     }
   }
 }

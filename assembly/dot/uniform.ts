@@ -1,7 +1,7 @@
 // gemv of uniform weights by integer dot products: codes are unpacked in registers, 4 rows x 4 columns a vector, and
 // meet 4 activations in every 32-bit lane. Codes of 2 bits: uniform2.ts. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
-import { groupStart, groupStride } from "../lib/layout";
+import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8 } from "../lib/simd";
 import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
 import { step } from "./step";
@@ -156,7 +156,7 @@ export function scaled(y: v128, sums: v128, scales: v128): v128 {
 // @ts-ignore: decorator
 @inline
 function strip3(
-  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+  v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32, exact32: bool,
 ): void {
   const ones = hidden(i16x8.splat(1), n);
   const mask = fieldMask(15, n), mask15 = hiddenSplat8(15, n), mask33 = hiddenSplat8(0x33, n);
@@ -223,7 +223,7 @@ function strip3(
     y1 = scaled(y1, a1, v128.load(s, 16));
     y2 = scaled(y2, a2, v128.load(s, 32));
     y3 = scaled(y3, a3, v128.load(s, 48));
-    s += groupBytes;
+    s += STRIP_BYTES;
     sums += 4;
   }
   v128.store(y, y0);
@@ -237,7 +237,7 @@ function strip3(
 // @ts-ignore: decorator
 @inline
 function strip4(
-  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+  v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32, exact32: bool,
 ): void {
   const ones = hidden(i16x8.splat(1), n), mask = fieldMask(15, n);
   const zero = i32x4.splat(0);
@@ -294,7 +294,7 @@ function strip4(
     y1 = scaled(y1, a1, v128.load(s, 16));
     y2 = scaled(y2, a2, v128.load(s, 32));
     y3 = scaled(y3, a3, v128.load(s, 48));
-    s += groupBytes;
+    s += STRIP_BYTES;
     sums += 4;
   }
   v128.store(y, y0);
@@ -308,7 +308,7 @@ function strip4(
 // @ts-ignore: decorator
 @inline
 function strip5(
-  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+  v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32, exact32: bool,
 ): void {
   const ones = hidden(i16x8.splat(1), n);
   const mask = fieldMask(255, n), mask15 = hiddenSplat8(15, n), maskHigh = hiddenSplat8(0x10, n);
@@ -370,7 +370,7 @@ function strip5(
     y1 = scaled(y1, a1, v128.load(s, 16));
     y2 = scaled(y2, a2, v128.load(s, 32));
     y3 = scaled(y3, a3, v128.load(s, 48));
-    s += groupBytes;
+    s += STRIP_BYTES;
     sums += 4;
   }
   v128.store(y, y0);
@@ -384,7 +384,7 @@ function strip5(
 // @ts-ignore: decorator
 @inline
 function strip6(
-  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, exact32: bool,
+  v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32, exact32: bool,
 ): void {
   const ones = hidden(i16x8.splat(1), n);
   const mask = fieldMask(255, n), mask15 = hiddenSplat8(15, n), maskHigh = hiddenSplat8(0x30, n);
@@ -420,7 +420,7 @@ function strip6(
     y1 = scaled(y1, a1, v128.load(s, 16));
     y2 = scaled(y2, a2, v128.load(s, 32));
     y3 = scaled(y3, a3, v128.load(s, 48));
-    s += groupBytes;
+    s += STRIP_BYTES;
     sums += 4;
   }
   v128.store(y, y0);
@@ -441,86 +441,37 @@ function words8(sum: v128, v: v128, w: v128, x: v128, z: v128, y: v128, t: v128)
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), t));
 }
 
-// The same of a strip of 16 rows at v and, when `two`, of the next one at u, which shares what is made of activations.
-// Sums of odd columns need no centring; `sums` has those of even columns. y is kept in memory: registers are few.
+// y[16] = Σ over groups of scales · Σ x·(code - 128), of a strip of 16 rows; n = byteCols. Sums of odd columns need no
+// centring; `sums` has those of even columns. One strip at a time: two streams of weights far apart are read from memory at
+// half the rate of one. y is kept in memory: registers are few.
 // @ts-ignore: decorator
 @inline
-function strips8(
-  v: usize, u: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, two: bool,
-): void {
-  memory.fill(y, 0, two ? 128 : 64);
+function strip8(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32): void {
+  memory.fill(y, 0, 64);
   for (let group = 0; group < n; group += groupByteCols) {
     const units = min(groupByteCols, n - group), end = p + (<usize>units << 4);
-    let a0 = centring(sums, 8), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-    if (two) {
-      const blocksEnd = p + (<usize>(units & ~3) << 4);
-      while (p < blocksEnd) {
-        let x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
-        a0 = words8(a0, v128.load(v), v128.load(v, 64), x0, x1, x2, x3);
-        a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x0, x1, x2, x3);
-        a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x0, x1, x2, x3);
-        a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x0, x1, x2, x3);
-        b0 = words8(b0, v128.load(u), v128.load(u, 64), x0, x1, x2, x3);
-        b1 = words8(b1, v128.load(u, 16), v128.load(u, 80), x0, x1, x2, x3);
-        b2 = words8(b2, v128.load(u, 32), v128.load(u, 96), x0, x1, x2, x3);
-        b3 = words8(b3, v128.load(u, 48), v128.load(u, 112), x0, x1, x2, x3);
-        x = v128.load(p, 16);
-        x0 = splat(x, 0);
-        x1 = splat(x, 1);
-        x2 = splat(x, 2);
-        x3 = splat(x, 3);
-        a0 = words8(a0, v128.load(v, 128), v128.load(v, 192), x0, x1, x2, x3);
-        a1 = words8(a1, v128.load(v, 144), v128.load(v, 208), x0, x1, x2, x3);
-        a2 = words8(a2, v128.load(v, 160), v128.load(v, 224), x0, x1, x2, x3);
-        a3 = words8(a3, v128.load(v, 176), v128.load(v, 240), x0, x1, x2, x3);
-        b0 = words8(b0, v128.load(u, 128), v128.load(u, 192), x0, x1, x2, x3);
-        b1 = words8(b1, v128.load(u, 144), v128.load(u, 208), x0, x1, x2, x3);
-        b2 = words8(b2, v128.load(u, 160), v128.load(u, 224), x0, x1, x2, x3);
-        b3 = words8(b3, v128.load(u, 176), v128.load(u, 240), x0, x1, x2, x3);
-        x = v128.load(p, 32);
-        x0 = splat(x, 0);
-        x1 = splat(x, 1);
-        x2 = splat(x, 2);
-        x3 = splat(x, 3);
-        a0 = words8(a0, v128.load(v, 256), v128.load(v, 320), x0, x1, x2, x3);
-        a1 = words8(a1, v128.load(v, 272), v128.load(v, 336), x0, x1, x2, x3);
-        a2 = words8(a2, v128.load(v, 288), v128.load(v, 352), x0, x1, x2, x3);
-        a3 = words8(a3, v128.load(v, 304), v128.load(v, 368), x0, x1, x2, x3);
-        b0 = words8(b0, v128.load(u, 256), v128.load(u, 320), x0, x1, x2, x3);
-        b1 = words8(b1, v128.load(u, 272), v128.load(u, 336), x0, x1, x2, x3);
-        b2 = words8(b2, v128.load(u, 288), v128.load(u, 352), x0, x1, x2, x3);
-        b3 = words8(b3, v128.load(u, 304), v128.load(u, 368), x0, x1, x2, x3);
-        x = v128.load(p, 48);
-        x0 = splat(x, 0);
-        x1 = splat(x, 1);
-        x2 = splat(x, 2);
-        x3 = splat(x, 3);
-        a0 = words8(a0, v128.load(v, 384), v128.load(v, 448), x0, x1, x2, x3);
-        a1 = words8(a1, v128.load(v, 400), v128.load(v, 464), x0, x1, x2, x3);
-        a2 = words8(a2, v128.load(v, 416), v128.load(v, 480), x0, x1, x2, x3);
-        a3 = words8(a3, v128.load(v, 432), v128.load(v, 496), x0, x1, x2, x3);
-        b0 = words8(b0, v128.load(u, 384), v128.load(u, 448), x0, x1, x2, x3);
-        b1 = words8(b1, v128.load(u, 400), v128.load(u, 464), x0, x1, x2, x3);
-        b2 = words8(b2, v128.load(u, 416), v128.load(u, 480), x0, x1, x2, x3);
-        b3 = words8(b3, v128.load(u, 432), v128.load(u, 496), x0, x1, x2, x3);
-        v += 512;
-        u += 512;
-        p += 64;
-      }
+    let a0 = centring(sums, 8), a1 = a0, a2 = a0, a3 = a0;
+    const blocksEnd = p + (<usize>(units & ~1) << 4);
+    while (p < blocksEnd) {
+      let x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+      a0 = words8(a0, v128.load(v), v128.load(v, 64), x0, x1, x2, x3);
+      a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x0, x1, x2, x3);
+      a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x0, x1, x2, x3);
+      a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x0, x1, x2, x3);
+      x = v128.load(p, 16), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+      a0 = words8(a0, v128.load(v, 128), v128.load(v, 192), x0, x1, x2, x3);
+      a1 = words8(a1, v128.load(v, 144), v128.load(v, 208), x0, x1, x2, x3);
+      a2 = words8(a2, v128.load(v, 160), v128.load(v, 224), x0, x1, x2, x3);
+      a3 = words8(a3, v128.load(v, 176), v128.load(v, 240), x0, x1, x2, x3);
+      v += 256;
+      p += 32;
     }
-    while (p < end) {
+    if (p < end) {
       const x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
       a0 = words8(a0, v128.load(v), v128.load(v, 64), x0, x1, x2, x3);
       a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x0, x1, x2, x3);
       a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x0, x1, x2, x3);
       a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x0, x1, x2, x3);
-      if (two) {
-        b0 = words8(b0, v128.load(u), v128.load(u, 64), x0, x1, x2, x3);
-        b1 = words8(b1, v128.load(u, 16), v128.load(u, 80), x0, x1, x2, x3);
-        b2 = words8(b2, v128.load(u, 32), v128.load(u, 96), x0, x1, x2, x3);
-        b3 = words8(b3, v128.load(u, 48), v128.load(u, 112), x0, x1, x2, x3);
-        u += 128;
-      }
       v += 128;
       p += 16;
     }
@@ -528,13 +479,7 @@ function strips8(
     v128.store(y, scaled(v128.load(y, 16), a1, v128.load(s, 16)), 16);
     v128.store(y, scaled(v128.load(y, 32), a2, v128.load(s, 32)), 32);
     v128.store(y, scaled(v128.load(y, 48), a3, v128.load(s, 48)), 48);
-    if (two) {
-      v128.store(y, scaled(v128.load(y, 64), b0, v128.load(s, 64)), 64);
-      v128.store(y, scaled(v128.load(y, 80), b1, v128.load(s, 80)), 80);
-      v128.store(y, scaled(v128.load(y, 96), b2, v128.load(s, 96)), 96);
-      v128.store(y, scaled(v128.load(y, 112), b3, v128.load(s, 112)), 112);
-    }
-    s += groupBytes;
+    s += STRIP_BYTES;
     sums += 4;
   }
 }
@@ -546,11 +491,11 @@ export function gemv_uniform3_int8_16x8(
   const rowSize = <usize>byteCols * unitBytes(3) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip3(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, false,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
@@ -561,11 +506,11 @@ export function gemv_uniform4_int8_16x8(
   const rowSize = <usize>byteCols * unitBytes(4) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip4(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, false,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
@@ -576,11 +521,11 @@ export function gemv_uniform5_int8_16x8(
   const rowSize = <usize>byteCols * unitBytes(5) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip5(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, false,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
@@ -591,31 +536,24 @@ export function gemv_uniform6_int8_16x8(
   const rowSize = <usize>byteCols * unitBytes(6) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip6(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, false,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
-export function gemv_uniform8_int8_32x8(
+export function gemv_uniform8_int8_16x8(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
   byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
 ): void {
-  const stripBytes = <usize>byteCols * unitBytes(8);
+  const rowSize = <usize>byteCols * unitBytes(8) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
-  let v = w + <usize>(rowBegin >> 4) * stripBytes, row = rowBegin;
-  for (; row + 32 <= rowEnd; row += 32) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
-    strips8(v, v + stripBytes, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true);
-    finishRows(out, 32, row, 1, factor, offsets, fsums, groups, paddedRows);
-    v += 2 * stripBytes;
-  }
-  if (row < rowEnd) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
-    strips8(v, v, s, tables, steps, out, groupBytes, byteCols, groupByteCols, false);
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+  for (let row = rowBegin; row < rowEnd; row += 16) {
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
+    strip8(w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
@@ -627,11 +565,11 @@ export function gemv_uniform3_int8_16x8_i32(
   const rowSize = <usize>byteCols * unitBytes(3) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip3(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, true,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
@@ -642,11 +580,11 @@ export function gemv_uniform4_int8_16x8_i32(
   const rowSize = <usize>byteCols * unitBytes(4) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip4(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, true,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
@@ -657,11 +595,11 @@ export function gemv_uniform5_int8_16x8_i32(
   const rowSize = <usize>byteCols * unitBytes(5) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip5(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, true,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 
@@ -672,10 +610,10 @@ export function gemv_uniform6_int8_16x8_i32(
   const rowSize = <usize>byteCols * unitBytes(6) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip6(
-      w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, true,
+      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, true,
     );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }

@@ -2,7 +2,7 @@
 // rows of it, and a field of it 4 columns of each. Three ways of multiplying them, the same bits: dot products in 16-bit
 // lanes, in 32-bit lanes (_i32), and 16-bit products that are added (_mul). Layout, algebra and bounds: README.md.
 import { finishRows } from "../lib/finish";
-import { groupStart, groupStride } from "../lib/layout";
+import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8 } from "../lib/simd";
 import { unitBytes } from "./decode";
 import { step } from "./step";
@@ -107,7 +107,7 @@ const DOT16: i32 = 0, DOT32: i32 = 1, PRODUCTS: i32 = 2;
 // @ts-ignore: decorator
 @inline
 function strip(
-  v: usize, s: usize, p: usize, sums: usize, y: usize, groupBytes: usize, n: i32, groupByteCols: i32, how: i32,
+  v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32, how: i32,
 ): void {
   const wide = !ASC_FEATURE_RELAXED_SIMD && how == DOT16;
   const mask = hiddenSplat8(3, n), mask12 = hiddenSplat8(12, n);
@@ -225,7 +225,7 @@ function strip(
     y1 = scaled(y1, a1, v128.load(s, 16));
     y2 = scaled(y2, a2, v128.load(s, 32));
     y3 = scaled(y3, a3, v128.load(s, 48));
-    s += groupBytes;
+    s += STRIP_BYTES;
     sums += 4;
   }
   v128.store(y, y0);
@@ -243,9 +243,9 @@ function gemv(
   const rowSize = <usize>byteCols * unitBytes(2) / 16;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + groupStart(row, groups), groupBytes = groupStride(row, paddedRows);
-    strip(w + <usize>row * rowSize, s, tables, steps, out, groupBytes, byteCols, groupByteCols, how);
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
+    strip(w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, how);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 

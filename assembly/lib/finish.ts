@@ -1,5 +1,5 @@
 // What every gemv kernel does to its rows at last.
-import { groupStart, groupStride } from "./layout";
+import { STRIP_BYTES, stripStart } from "./layout";
 
 /** y[rows] *= factor; rows a multiple of 16. */
 // @ts-ignore: decorator
@@ -11,22 +11,22 @@ export function scaleRows(y: usize, rows: i32, factor: f32): void {
 
 /**
  * y[rows] = (y · unit + Σ over groups of sums[group] · offsets[group][row + i]) · factor, in float32 and in the order of
- * groups; without offsets y · (unit · factor). offsets: as lib/layout.ts has them, or 0 for none. sums: float32
- * [groups], Σ x of each group. rows a multiple of 16.
+ * groups; without offsets y · (unit · factor). offsets: [strip][groups][16 rows], or 0 for none. sums: float32 [groups], Σ x
+ * of each group. row and rows are multiples of 16.
  */
 export function finishRows(
-  y: usize, rows: i32, row: i32, unit: f32, factor: f32, offsets: usize, sums: usize, groups: i32, paddedRows: i32,
+  y: usize, rows: i32, row: i32, unit: f32, factor: f32, offsets: usize, sums: usize, groups: i32,
 ): void {
   if (offsets == 0) {
     scaleRows(y, rows, unit * factor);
     return;
   }
   const u = f32x4.splat(unit), f = f32x4.splat(factor), end = y + (<usize>rows << 2);
-  const stride = groupStride(row, paddedRows), sumsEnd = sums + (<usize>groups << 2);
-  for (let first = offsets + groupStart(row, groups); y < end; y += 64, first += 64) {
+  const sumsEnd = sums + (<usize>groups << 2);
+  for (let o = offsets + stripStart(row, groups); y < end; y += 64) {
     let y0 = f32x4.mul(v128.load(y), u), y1 = f32x4.mul(v128.load(y, 16), u);
     let y2 = f32x4.mul(v128.load(y, 32), u), y3 = f32x4.mul(v128.load(y, 48), u);
-    for (let sum = sums, o = first; sum < sumsEnd; sum += 4, o += stride) {
+    for (let sum = sums; sum < sumsEnd; sum += 4, o += STRIP_BYTES) {
       const x = v128.load32_splat(sum);
       y0 = f32x4.add(y0, f32x4.mul(v128.load(o), x));
       y1 = f32x4.add(y1, f32x4.mul(v128.load(o, 16), x));

@@ -10,19 +10,24 @@ export function tileHeight(row: i32, paddedRows: i32): i32 {
   return min(TILE_ROWS, paddedRows - row);
 }
 
-/**
- * Scales and offsets of a plane: float32 [tile][groups][height of the tile], so that those of a tile are read in order.
- * Offset in bytes of the first group of `row`, and the distance to its next group.
- */
+// Scales are stored in the order in which gemv meets them, so that each of its loads walks through them once, from the first
+// byte to the last: a processor fetches ahead of a load that does not jump. Kernels that sum a tile at a time have float32
+// [tile][groups][height of the tile], those that sum a strip of 16 rows at a time [strip][groups][16 rows]. Offsets are
+// [strip][groups][16 rows] everywhere (finish.ts).
+
+/** Bytes of the scales or offsets of one group of a strip. */
+export const STRIP_BYTES: usize = 64;
+
+/** Offset in bytes of the first group of the tile that starts at `row`. */
 // @ts-ignore: decorator
 @inline
 export function groupStart(row: i32, groups: i32): usize {
-  const tile = row & -TILE_ROWS;
-  return (<usize>tile * <usize>groups + <usize>(row - tile)) << 2;
+  return (<usize>row * <usize>groups) << 2;
 }
 
+/** The same of `row` where they are [strip][groups][16 rows]. */
 // @ts-ignore: decorator
 @inline
-export function groupStride(row: i32, paddedRows: i32): usize {
-  return <usize>tileHeight(row & -TILE_ROWS, paddedRows) << 2;
+export function stripStart(row: i32, groups: i32): usize {
+  return (<usize>(row & -16) * <usize>groups + <usize>(row & 15)) << 2;
 }

@@ -241,7 +241,7 @@ export function gemv_binary_lut8_64x8(
       tile += planeBytes;
       s += <usize>groups * (<usize>paddedRows << 2);
     }
-    finishRows(out, height, row, unit, factor, offsets, sums, groups, paddedRows);
+    finishRows(out, height, row, unit, factor, offsets, sums, groups);
   }
 }
 
@@ -342,7 +342,7 @@ export function gemv_binary_int8_32x8(
       }
       s += <usize>groups * rowBytes;
     }
-    finishRows(out, height, row, 1, factor, offsets, sums, groups, paddedRows);
+    finishRows(out, height, row, 1, factor, offsets, sums, groups);
   }
 }
 
@@ -361,6 +361,6 @@ export function gemv_binary_f32_16x8(
       tile += <usize>height * <usize>byteCols;
       s += <usize>groups * (<usize>paddedRows << 2);
     }
-    finishRows(out, height, row, 1, factor, offsets, sums, groups, paddedRows);
+    finishRows(out, height, row, 1, factor, offsets, sums, groups);
   }
 }

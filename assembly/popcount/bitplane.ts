@@ -54,7 +54,7 @@ function gemv(
       s += bytes;
       base += 4;
     }
-    finishRows(out, height, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, height, row, 1, factor, offsets, fsums, groups);
   }
 }
 

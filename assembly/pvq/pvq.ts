@@ -1,7 +1,7 @@
 // gemv of PVQ codes: four leaves of 4 columns are looked up and meet int8 activations in a dot product; exact. Layout,
 // algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
-import { groupStart, groupStride } from "../lib/layout";
+import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden } from "../lib/simd";
 import { addExact } from "../lut/tile";
 import {
@@ -152,9 +152,9 @@ function gemv(
   const ones = hidden(i16x8.splat(1), byteCols), low = hidden(i16x8.splat(255), byteCols);
   const rows = <usize>paddedRows << 2;
   for (let row = rowBegin; row < rowEnd; row += 4) {
-    const out = y + (<usize>row << 2), stride = groupStride(row, paddedRows);
+    const out = y + (<usize>row << 2);
     const work = y + 2 * rows + <usize>row * WORK_BYTES;
-    let p = w + <usize>row * rowBytes, s = scales + groupStart(row, groups), x = panel, total = totals;
+    let p = w + <usize>row * rowBytes, s = scales + stripStart(row, groups), x = panel, total = totals;
     v128.store(out, i32x4.splat(0));
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const units = <usize>min(groupByteCols, byteCols - group), end = x + units * unitBytes();
@@ -170,12 +170,12 @@ function gemv(
       addExact(i32x4.sub(sum, i32x4.splat(pulses * load<i32>(total))), s, out);
       p += units << shift;
       x = end;
-      s += stride;
+      s += STRIP_BYTES;
       total += 4;
     }
   }
   for (let row = rowBegin; row < rowEnd; row += 16) {
-    finishRows(y + (<usize>row << 2), 16, row, 1, factor, offsets, sums, groups, paddedRows);
+    finishRows(y + (<usize>row << 2), 16, row, 1, factor, offsets, sums, groups);
   }
 }
 

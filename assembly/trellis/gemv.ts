@@ -1,6 +1,6 @@
 // gemv of trellis codes, exact for int8 activations. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
-import { groupStart, groupStride } from "../lib/layout";
+import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8, lookup } from "../lib/simd";
 import { addExact } from "../lut/tile";
 import { addendOf, align, bitsOf, CENTRE, factorTable, multiplierOf, parts, wordAt, wordOrder, wrap } from "./decode";
@@ -33,7 +33,7 @@ function strips(
   for (let row = rowBegin; row < rowEnd; row += 16) {
     const out = y + (<usize>row << 2), work = out + (<usize>paddedRows << 2);
     let p = w + <usize>(row >> 4) * (<usize>byteCols >> 1) * tileBytes, x = panel, total = totals;
-    let s = scales + groupStart(row, halves ? 1 : groups);
+    let s = scales + stripStart(row, halves ? 1 : groups);
     memory.fill(out, 0, 64);
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const end = x + (<usize>min(groupByteCols, byteCols - group) << 5);
@@ -95,9 +95,9 @@ function strips(
       addExact(centred(v128.shuffle<i32>(a, d, 2, 6, 3, 7), sum, halves), s + 16, out + 16);
       addExact(centred(v128.shuffle<i32>(b, e, 0, 4, 1, 5), sum, halves), s + 32, out + 32);
       addExact(centred(v128.shuffle<i32>(b, e, 2, 6, 3, 7), sum, halves), s + 48, out + 48);
-      if (!halves) s += groupStride(row, paddedRows);
+      if (!halves) s += STRIP_BYTES;
     }
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }
 

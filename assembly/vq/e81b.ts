@@ -68,6 +68,6 @@ export function gemv_e81b_int8_16x8(
       for (let o: usize = 0; o < bytes; o += 16) addExact(v128.load(acc + o), s + o, out + o);
       s += bytes;
     }
-    finishRows(out, height, row, 1, factor, offsets, sums, groups, paddedRows);
+    finishRows(out, height, row, 1, factor, offsets, sums, groups);
   }
 }

@@ -158,6 +158,6 @@ export function gemv_e8p_int8_16x8(
       s += bytes;
       total += 4;
     }
-    finishRows(out, height, row, 1, factor, offsets, sums, groups, paddedRows);
+    finishRows(out, height, row, 1, factor, offsets, sums, groups);
   }
 }

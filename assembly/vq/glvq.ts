@@ -174,7 +174,7 @@ export function gemv_glvq_int8_16x4(
       s += 256;
       sum += 4;
     }
-    finishRows(out, height, row, 1, factor, offsets, fsums, groups, paddedRows);
+    finishRows(out, height, row, 1, factor, offsets, fsums, groups);
   }
 }
 

@@ -49,7 +49,7 @@ export const dot: Core<keyof typeof formats> = {
   kernels: [
     ...dotKernels("ternary", formats.ternary, [16, 8], UNIFORM_DEPTH[2], "uniform2"),
     ...UNIFORM_BITS.flatMap((bits) =>
-      dotKernels(`uniform${bits}`, formats[`uniform${bits}`], [bits === 8 ? 32 : 16, 8], UNIFORM_DEPTH[bits]),
+      dotKernels(`uniform${bits}`, formats[`uniform${bits}`], [16, 8], UNIFORM_DEPTH[bits]),
     ),
     ...dotGemms("ternary", formats.ternary),
     ...UNIFORM_BITS.flatMap((bits) => dotGemms(`uniform${bits}`, formats[`uniform${bits}`])),

@@ -4,8 +4,8 @@ import { STRIP_ROWS, TILE_ROWS } from "../kernels/types.ts";
 export const UNIT_COLS = 8;
 
 /**
- * Where things are in the stored bytes of a matrix: weights, then scales of each plane, offsets if there are any (see
- * groupPlace), and tables of a codebook.
+ * Where things are in the stored bytes of a matrix: weights, then scales of each plane (scalePlace), offsets if there are
+ * any (offsetPlace), and tables of a codebook.
  */
 export interface Layout {
   /** Units of 8 columns, padding included. */
@@ -13,6 +13,8 @@ export interface Layout {
   readonly groupByteCols: number;
   readonly groups: number;
   readonly paddedRows: number;
+  /** Rows whose scales of a group are neighbours. */
+  readonly scaleRows: number;
   readonly weightBytes: number;
   /** Matrices of scales, one a plane. */
   readonly planes: number;
@@ -32,6 +34,8 @@ export interface LayoutOptions {
   /** Columns that the layout keeps together: a group is a multiple of it. */
   readonly chunk: number;
   readonly bitsPerWeight: number;
+  /** Rows whose scales of a group are neighbours (default TILE_ROWS). */
+  readonly scaleRows?: number;
   readonly planes?: number;
   readonly offsets?: boolean;
   /** Not together with offsets. */
@@ -45,20 +49,21 @@ export interface LayoutOptions {
 
 export function makeLayout(options: LayoutOptions): Layout {
   const { rows, cols, chunk, bitsPerWeight, planes = 1, offsets = false, tableBytes = 0, maxGroup } = options;
-  const { sharedScales = false, rowScales = false } = options;
+  const { scaleRows = TILE_ROWS, sharedScales = false, rowScales = false } = options;
   const chunkUnits = chunk / UNIT_COLS;
   const byteCols = Math.ceil(cols / chunk) * chunkUnits;
   const groupByteCols = Math.min(byteCols, chunkUnits * groupChunks(options.groupSize, cols, chunk, maxGroup));
   const groups = Math.ceil(byteCols / groupByteCols);
   const paddedRows = Math.ceil(rows / STRIP_ROWS) * STRIP_ROWS;
   const weightBytes = paddedRows * byteCols * bitsPerWeight;
-  const scaleRows = sharedScales ? TILE_ROWS : paddedRows;
-  const bytes = weightBytes + scaleRows * (rowScales ? 1 : groups) * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
+  const rowsOfScales = sharedScales ? TILE_ROWS : paddedRows;
+  const bytes = weightBytes + rowsOfScales * (rowScales ? 1 : groups) * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
   return {
     byteCols,
     groupByteCols,
     groups,
     paddedRows,
+    scaleRows,
     weightBytes,
     planes,
     offsets,
@@ -81,15 +86,23 @@ function groupChunks(groupSize: number, cols: number, chunk: number, maxGroup = 
 }
 
 /**
- * Where the scale or offset of a group of a row is among those of its plane: float32 [tile of 64 rows][groups][rows of the
- * tile], so that a kernel reads those of a tile in order.
+ * Where the scale of a group of a row is among those of its plane: float32 [tile of scaleRows rows][groups][rows of the
+ * tile], so that a kernel reads them in order (assembly/lib/layout.ts).
  */
-export function groupPlace(row: number, group: number, layout: Layout): number {
-  const { groups, paddedRows, sharedScales, rowScales } = layout;
-  if (rowScales) return row;
-  if (sharedScales) return group * TILE_ROWS + (row % TILE_ROWS);
-  const tile = row - (row % TILE_ROWS);
-  return tile * groups + group * Math.min(TILE_ROWS, paddedRows - tile) + (row - tile);
+export function scalePlace(row: number, group: number, layout: Layout): number {
+  if (layout.rowScales) return row;
+  if (layout.sharedScales) return group * TILE_ROWS + (row % TILE_ROWS);
+  return placeIn(row, group, layout, layout.scaleRows);
+}
+
+/** The same of an offset: float32 [strip][groups][16 rows] in every format. */
+export function offsetPlace(row: number, group: number, layout: Layout): number {
+  return placeIn(row, group, layout, STRIP_ROWS);
+}
+
+function placeIn(row: number, group: number, { groups, paddedRows }: Layout, tileRows: number): number {
+  const tile = row - (row % tileRows);
+  return tile * groups + group * Math.min(tileRows, paddedRows - tile) + (row - tile);
 }
 
 /** Floats of the scales of a plane. */
@@ -112,10 +125,12 @@ export function tablesAt(layout: Layout): number {
 
 /**
  * Writes scales or offsets in the order of the kernels.
+ * @param place scalePlace or offsetPlace
  * @param floats those of a plane, of the stored bytes
  * @param values [1], [rows] or [rows, ceil(cols / groupSize)]; shared scales: [1] or [ceil(cols / groupSize)]
  */
 export function writeGroupValues(
+  place: typeof scalePlace,
   floats: Float32Array,
   values: Float32Array,
   rows: number,
@@ -132,7 +147,7 @@ export function writeGroupValues(
   for (let group = 0; group < groups; group++) {
     const from = given > 1 ? Math.floor((group * groupByteCols * UNIT_COLS) / groupSize) : 0;
     for (let row = 0; row < rows; row++) {
-      floats[groupPlace(row, group, layout)] = (given < 1 ? values[0] : values[row * given + from]) as number;
+      floats[place(row, group, layout)] = (given < 1 ? values[0] : values[row * given + from]) as number;
     }
   }
 }
@@ -144,8 +159,9 @@ export function writeGroupValues(
 export function readGroupValues(floats: Float32Array, row: number, layout: Layout, out: Float32Array): void {
   const groupCols = layout.groupByteCols * UNIT_COLS;
   for (let col = 0; col < out.length; col++) {
-    const at = groupPlace(row, Math.floor(col / groupCols), layout);
-    const offset = layout.offsets ? (floats[offsetsAt(layout) / 4 + at] as number) : 0;
-    out[col] = (floats[scalesAt(layout) / 4 + at] as number) * (out[col] as number) + offset;
+    const group = Math.floor(col / groupCols);
+    const scale = floats[scalesAt(layout) / 4 + scalePlace(row, group, layout)] as number;
+    const offset = layout.offsets ? (floats[offsetsAt(layout) / 4 + offsetPlace(row, group, layout)] as number) : 0;
+    out[col] = scale * (out[col] as number) + offset;
   }
 }

@@ -1,12 +1,22 @@
 // What every format does to become a matrix.
-import { formatOf } from "../kernels/formats.ts";
+import { formatOf, scaleRows } from "../kernels/formats.ts";
 import { candidates } from "../kernels/registry.ts";
 import type { FormatName } from "../kernels/types.ts";
 import { checkChoice } from "../lib/check.ts";
 import { engineOf } from "../runtime/engine.ts";
 import { type SharedTable, shareTable } from "../runtime/tables.ts";
 import { weightBits } from "./bits.ts";
-import { type Layout, makeLayout, offsetsAt, scaleFloats, scalesAt, tablesAt, writeGroupValues } from "./layout.ts";
+import {
+  type Layout,
+  makeLayout,
+  offsetPlace,
+  offsetsAt,
+  scaleFloats,
+  scalePlace,
+  scalesAt,
+  tablesAt,
+  writeGroupValues,
+} from "./layout.ts";
 import { PackedMatrix } from "./packed.ts";
 import type { Shape } from "./shape.ts";
 import type { ComplexSpec, MatrixSpec } from "./spec.ts";
@@ -56,6 +66,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
     chunk,
     bitsPerWeight: types ? weightBits(types) : kind === "planes" && bits === 1 ? scales.length : bits,
     planes: scales.length,
+    scaleRows: scaleRows(formatOf(format, activation)),
     offsets: offsets !== undefined,
     sharedScales: content.sharedScales ?? false,
     ...(tables && { tableBytes: tables.length }),
@@ -75,9 +86,16 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
       return arena.floats.subarray(start, start + groupFloats);
     };
     for (const [plane, values] of scales.entries()) {
-      writeGroupValues(floatsAt(scalesAt(layout) + plane * groupFloats * 4), values, rows, groupSize, layout);
+      writeGroupValues(
+        scalePlace,
+        floatsAt(scalesAt(layout) + plane * groupFloats * 4),
+        values,
+        rows,
+        groupSize,
+        layout,
+      );
     }
-    if (offsets) writeGroupValues(floatsAt(offsetsAt(layout)), offsets, rows, groupSize, layout);
+    if (offsets) writeGroupValues(offsetPlace, floatsAt(offsetsAt(layout)), offsets, rows, groupSize, layout);
     if (tables) bytes.set(tables, tablesAt(layout));
     const spec: MatrixSpec = {
       label: content.label,

@@ -28,10 +28,12 @@ for (const format of formats) {
         for (const codes of [codesFromText(vector.codes), bytesFromHex(vector.packed)]) {
           const matrix = pack(format, vector, codes, activation);
           const bytes = packed(matrix);
-          const stored = bytesFromHex((activation === "int8" && vector.words) || vector.tiles);
+          const inWords = activation === "int8" && vector.words;
+          const stored = bytesFromHex(inWords || vector.tiles);
+          const scales = bytesFromHex((inWords && vector.stripScales) || vector.tileScales);
           const from = `${label} ${activation} from ${codes.constructor.name}`;
           equalBits(bytes.slice(0, stored.length), stored, `${from}: weights`);
-          equalBits(bytes.slice(stored.length), bytesFromHex(vector.tileScales), `${from}: scales`);
+          equalBits(bytes.slice(stored.length), scales, `${from}: scales`);
           is(bytes.length, matrix.byteLength);
           matrix.dispose();
         }

@@ -26,7 +26,7 @@ import {
   splitReal,
 } from "../reference/complex.ts";
 import { gemvInt8, gemvLut8, nibblePattern } from "../reference/gemv.ts";
-import { padRows, tileBytes, tileScales } from "../reference/layout.ts";
+import { padRows, stripScales, tileBytes, tileScales } from "../reference/layout.ts";
 import { absMax, roundHalfEven } from "../reference/rounding.ts";
 import { packCodes, quantizeTernary } from "../reference/ternary.ts";
 import { dequantize, expandScales, gemvExact, makeWeights } from "../reference/weights.ts";
@@ -590,6 +590,21 @@ layout("scales lie group by group", () => {
   expected.set([2, 5], 16);
   expected.set([3, 6], 32);
   equalBits(tileScales(weights), expected, "scales");
+});
+
+layout("of 17 rows the last starts a strip but no tile", () => {
+  const scales = Float32Array.from({ length: 34 }, (_, i) => i);
+  const weights = { rows: 17, groups: 2, scales };
+  const tile = new Float32Array(64);
+  const strip = new Float32Array(64);
+  for (let row = 0; row < 17; row++) {
+    tile.set([2 * row], row);
+    tile.set([2 * row + 1], 32 + row);
+    strip.set([2 * row], row < 16 ? row : 32);
+    strip.set([2 * row + 1], row < 16 ? 16 + row : 48);
+  }
+  equalBits(tileScales(weights), tile, "tiles");
+  equalBits(stripScales(weights), strip, "strips");
 });
 
 for (const format of ["binary", "ternary"] as const) {

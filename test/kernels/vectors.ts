@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { type Random, random } from "../lib/random.ts";
 import { packSigns } from "../reference/binary.ts";
 import { gemvInt8, gemvLut8 } from "../reference/gemv.ts";
-import { tileBytes, tileScales } from "../reference/layout.ts";
+import { stripScales, tileBytes, tileScales } from "../reference/layout.ts";
 import { packCodes, wordCodes } from "../reference/ternary.ts";
 import { makeWeights, type Weights } from "../reference/weights.ts";
 import { wordBytes } from "../reference/words.ts";
@@ -25,8 +25,10 @@ export interface Vector {
   tiles: string;
   /** Ternary for int8: bytes of the word layout. */
   words?: string;
-  /** float32 [groups, padded rows] */
+  /** float32, with `tiles`: [tile, groups, rows of the tile] */
   tileScales: string;
+  /** float32, with `words`: [strip, groups, 16] */
+  stripScales?: string;
   /** float32 [cols] */
   x: string;
   /** float32 [rows] */
@@ -106,6 +108,7 @@ function makeVector(format: "binary" | "ternary", shape: (typeof shapes)[number]
     tiles: toHex(tileBytes(weights.codes, rows, cols, planes)),
     ...(planes === 2 && { words: toHex(wordBytes(wordCodes(weights.codes), rows, cols, 2)) }),
     tileScales: toHex(tileScales(weights)),
+    ...(planes === 2 && { stripScales: toHex(stripScales(weights)) }),
     x: toHex(x),
     int8: toHex(gemvInt8(weights, x)),
     lut8: toHex(gemvLut8(weights, x)),

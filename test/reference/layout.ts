@@ -56,15 +56,24 @@ function signByte(
   return byte;
 }
 
-/** The stored scales: [tile][groups][rows of the tile], so that those of a tile are read in order. */
+/** The stored scales of formats of planes: [tile][groups][rows of the tile], so that those of a tile are read in order. */
 export function tileScales(weights: Pick<Weights, "rows" | "groups" | "scales">): Float32Array {
+  return scalesInTiles(weights, tileRows);
+}
+
+/** The stored scales of other formats, and all offsets: [strip of 16 rows][groups][16 rows]. */
+export function stripScales(weights: Pick<Weights, "rows" | "groups" | "scales">): Float32Array {
+  return scalesInTiles(weights, rowUnit);
+}
+
+function scalesInTiles(weights: Pick<Weights, "rows" | "groups" | "scales">, height: number): Float32Array {
   const { rows, groups, scales } = weights;
   const padded = padRows(rows);
   const out = new Float32Array(groups * padded);
   let at = 0;
-  for (let first = 0; first < padded; first += tileRows) {
+  for (let first = 0; first < padded; first += height) {
     for (let g = 0; g < groups; g++) {
-      for (let row = first; row < Math.min(first + tileRows, padded); row++) {
+      for (let row = first; row < Math.min(first + height, padded); row++) {
         if (row < rows) out[at] = scales[row * groups + g] as number;
         at++;
       }

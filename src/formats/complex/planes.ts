@@ -2,7 +2,7 @@
 import { checkFinite, rangeError } from "../../lib/check.ts";
 import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
 import type { Conjugate } from "../../matrix/complex.ts";
-import { groupPlace, scaleFloats, scalesAt } from "../../matrix/layout.ts";
+import { scaleFloats, scalePlace, scalesAt } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import type { PackedMatrix } from "../../matrix/packed.ts";
 import { checkCodes, type Shape } from "../../matrix/shape.ts";
@@ -104,7 +104,7 @@ export function makeComplexPlanes(
           const first = scalesAt(layout) / 4 + 2 * i * planeScales;
           const [onRe, onIm] = signsOf(conjugate, imaginary);
           for (let col = 0; col < cols; col++) {
-            const place = first + groupPlace(from, Math.floor((col >> 3) / groupByteCols), layout);
+            const place = first + scalePlace(from, Math.floor((col >> 3) / groupByteCols), layout);
             const signS = ((s[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
             const signT = ((t[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
             const re = ((signS + signT) / 2) * (floats[place] as number);

@@ -1,5 +1,5 @@
 // What the formats of sign planes share: binary, ternary, bcq and what is one of them under another name.
-import { groupPlace, offsetsAt, scalesAt } from "../../matrix/layout.ts";
+import { offsetPlace, offsetsAt, scalePlace, scalesAt } from "../../matrix/layout.ts";
 import { type Content, makeMatrix } from "../../matrix/make.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { type Planes, type RowWriter, readPlane, writePlanes } from "./planes.ts";
@@ -28,7 +28,7 @@ export function makePlanes(where: string, lb: unknown, content: PlaneContent): M
           readPlane(bytes, row, plane, planes, layout, line);
           const first = scalesAt(layout) / 4 + (together ? 0 : plane * planeScales);
           for (let col = 0; col < cols; col++) {
-            const scale = floats[first + groupPlace(row, Math.floor((col >> 3) / groupByteCols), layout)] as number;
+            const scale = floats[first + scalePlace(row, Math.floor((col >> 3) / groupByteCols), layout)] as number;
             const sign = ((line[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
             // Two planes side by side have half a scale each.
             sums[col] = (sums[col] as number) + (together ? sign / 2 : sign) * scale;
@@ -37,7 +37,7 @@ export function makePlanes(where: string, lb: unknown, content: PlaneContent): M
         if (layout.offsets) {
           const first = offsetsAt(layout) / 4;
           for (let col = 0; col < cols; col++) {
-            const offset = floats[first + groupPlace(row, Math.floor((col >> 3) / groupByteCols), layout)] as number;
+            const offset = floats[first + offsetPlace(row, Math.floor((col >> 3) / groupByteCols), layout)] as number;
             sums[col] = (sums[col] as number) + offset;
           }
         }
