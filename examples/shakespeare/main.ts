@@ -62,8 +62,12 @@ async function main(): Promise<number> {
   return 0;
 }
 
-function quantizer({ quantize, groupSize }: Format, { group = groupSize, search = "mse" }: Options): Quantize {
-  return (lb, w, options) => quantize(lb, w, { ...options, search, ...(group !== undefined && { groupSize: group }) });
+function quantizer(
+  { quantize, groupSize, searches }: Format,
+  { group = groupSize, search = "mse" }: Options,
+): Quantize {
+  return (lb, w, options) =>
+    quantize(lb, w, { ...options, ...(searches && { search }), ...(group !== undefined && { groupSize: group }) });
 }
 
 /** One line on a terminal, which goes away when all is done. */

@@ -29,7 +29,7 @@ export interface QuantizeOptions {
   /** Columns that share a scale: given to formats that have a `groupSize`, and only to them. */
   readonly groupSize?: number;
   /** How uniform formats find scales. */
-  readonly search: Search;
+  readonly search?: Search;
   readonly activation: Activation;
 }
 

@@ -94,6 +94,12 @@ export function viewOf<K extends ArrayKind>(value: View, kind: K): ArrayOf<K> {
   return new (classOf(kind))(typedBuffer(value), typedOffset(value), typedLength(value)) as ArrayOf<K>;
 }
 
+/** A view of this realm on the same memory and of the same kind, as `viewOf`. */
+export function ownView(view: View): View {
+  const kind = tagOf(view);
+  return kind === undefined ? bytesOf(view) : viewOf(view, kind as ArrayKind);
+}
+
 /** Whether other threads may change it. */
 export function isSharedView(view: View): boolean {
   const buffer = tagOf(view) !== undefined ? typedBuffer(view) : dataBuffer(view);

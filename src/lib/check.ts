@@ -81,14 +81,27 @@ function withArticle(kinds: readonly string[]): string {
   return kinds.map((kind) => `${/^[AEIO]/.test(kind) ? "an" : "a"} ${kind}`).join(" or ");
 }
 
+/** A Float32Array of any length, as `checkArray` gives it. */
+export function checkFloatArray(where: string, value: unknown): Float32Array {
+  return checkArray(where, value, FLOATS, floatsExpected(value));
+}
+
 /** A Float32Array of `length`, as `checkArray` gives it; `shape` says where the length comes from. */
 export function checkFloats(where: string, value: unknown, length: number, shape: string): Float32Array {
-  const floats = checkArray(where, value, FLOATS);
+  const floats = checkFloatArray(where, value);
   checkLength(where, floats, length, shape);
   return floats;
 }
 
 const FLOATS = ["Float32Array"] as const;
+
+/** What a message says that wants floats and got `value`: nothing guesses which kind 16 bits are. */
+function floatsExpected(value: unknown): string {
+  const kind = kindOf(value);
+  return kind === "Uint16Array" || kind === "Int16Array"
+    ? 'a Float32Array, or 16-bit numbers whose type is named, { dtype: "float16" | "bfloat16", data },'
+    : "a Float32Array";
+}
 
 export function checkLength(where: string, value: ArrayLike<unknown>, length: number, shape: string): void {
   if (value.length !== length) throw rangeError(where, `length ${length} (${shape})`, String(value.length));

@@ -1,14 +1,14 @@
 // Small floating-point formats of checkpoints, from their bits to float32.
-import { rangeError, typeError } from "./check.ts";
+import { checkArray, rangeError } from "./check.ts";
 
 /**
  * IEEE 754 binary16.
  *
- * @param bits the 16 bits of each number
+ * @param given the 16 bits of each number
  * @throws TypeError; NaN and Infinity come through as what they are
  */
-export function halfToFloat(where: string, bits: Uint16Array): Float32Array {
-  if (!(bits instanceof Uint16Array)) throw typeError(where, "a Uint16Array of float16 bits", bits);
+export function halfToFloat(where: string, given: Uint16Array): Float32Array {
+  const bits = checkArray(where, given, ["Uint16Array"], "a Uint16Array of float16 bits");
   const out = new Float32Array(bits.length);
   const words = new Uint32Array(out.buffer);
   for (let i = 0; i < bits.length; i++) {
@@ -26,11 +26,11 @@ export function halfToFloat(where: string, bits: Uint16Array): Float32Array {
 /**
  * bfloat16: the high half of a float32.
  *
- * @param bits the 16 bits of each number
+ * @param given the 16 bits of each number
  * @throws TypeError; NaN and Infinity come through as what they are
  */
-export function bfloat16ToFloat(where: string, bits: Uint16Array): Float32Array {
-  if (!(bits instanceof Uint16Array)) throw typeError(where, "a Uint16Array of bfloat16 bits", bits);
+export function bfloat16ToFloat(where: string, given: Uint16Array): Float32Array {
+  const bits = checkArray(where, given, ["Uint16Array"], "a Uint16Array of bfloat16 bits");
   const words = new Uint32Array(bits.length);
   for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16;
   return new Float32Array(words.buffer);
@@ -63,8 +63,8 @@ export function e4m3Value(byte: number): number {
   return byte & 0x80 ? -magnitude : magnitude;
 }
 
-function decode(where: string, bytes: Uint8Array, value: (byte: number) => number): Float32Array {
-  if (!(bytes instanceof Uint8Array)) throw typeError(where, "a Uint8Array", bytes);
+function decode(where: string, given: Uint8Array, value: (byte: number) => number): Float32Array {
+  const bytes = checkArray(where, given, ["Uint8Array"]);
   const table = Float32Array.from({ length: 256 }, (_, byte) => value(byte));
   const out = new Float32Array(bytes.length);
   for (let i = 0; i < bytes.length; i++) {

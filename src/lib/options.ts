@@ -1,15 +1,31 @@
 // Options as callers give them become a record of ours: each is read once, before anything else happens, so that a getter,
 // a proxy, or a caller who goes on with the object cannot pass one value to the check and another to the work.
-import { copyView, isGone } from "./arrays.ts";
+import { bytesOf, copyView, type Float16ArrayLike, isGone, isSharedView, kindOf, ownView } from "./arrays.ts";
 import { checkOptions, rangeError, typeError } from "./check.ts";
+import type { ComplexArray } from "./complex-array.ts";
+import { type ComplexTensor, float16Floats, type NamedFloats, namedFloats } from "./floats.ts";
 
 /** Every option of a function, each with the other names that it goes by: those of published checkpoints and settings. */
 export type OptionNames<T> = { readonly [K in keyof T]-?: readonly string[] };
 
+/** Options as the work has them: all tensors of floats are float32. */
+export type Settled<T> = { readonly [K in keyof T]: SettledValue<T[K]> };
+type SettledValue<V> = V extends Float16ArrayLike | NamedFloats
+  ? Float32Array
+  : V extends ComplexTensor
+    ? ComplexArray
+    : V extends ArrayBufferView
+      ? V
+      : V extends readonly unknown[]
+        ? Settled<V>
+        : V;
+
 /**
  * Reads options, own and inherited, each once. Those that are undefined are left out; other names count as the option's.
+ * Arrays, in lists and plain objects too, are as `settle` makes them.
  *
  * @param what what the object is called in messages
+ * @param others names of another object that callers spread into their options: not read, and let pass where all are there
  * @throws TypeError for a value that is no object and for a name that is not known, with the nearest that is; RangeError
  * for an option given under two names
  */
@@ -18,18 +34,21 @@ export function readOptions<T extends object>(
   value: unknown,
   names: OptionNames<T>,
   what = "options",
-): T {
+  others: readonly string[] = [],
+): Settled<T> {
   checkOptions(`${where}: ${what}`, value);
   const all = Object.entries<readonly string[]>(names);
-  const known = all.flatMap(([name, others]) => [name, ...others]);
-  for (const name of givenNames(where, what, value)) {
-    if (!known.includes(name)) throw unknownOption(where, what, name, known);
+  const known = all.flatMap(([name, aliases]) => [name, ...aliases]);
+  const given = givenNames(where, what, value);
+  const tolerated = others.every((name) => given.has(name)) ? others : [];
+  for (const name of given) {
+    if (!known.includes(name) && !tolerated.includes(name)) throw unknownOption(where, what, name, all);
   }
   // Without a prototype, so that what was not given is not found anywhere else either.
   const record: Record<string, unknown> = Object.create(null);
-  for (const [name, others] of all) {
+  for (const [name, aliases] of all) {
     let from: string | undefined;
-    for (const spelling of [name, ...others]) {
+    for (const spelling of [name, ...aliases]) {
       const got: unknown = Reflect.get(value, spelling);
       if (got === undefined) continue;
       if (from !== undefined) {
@@ -39,7 +58,9 @@ export function readOptions<T extends object>(
       record[name] = got;
     }
   }
-  return record as T;
+  // After the last of the caller's code has run.
+  for (const name of Object.keys(record)) record[name] = settle(`${where}: ${name}`, record[name]);
+  return record as Settled<T>;
 }
 
 /** More prototypes than any sensible object has, for proxies whose chain has no end. */
@@ -65,9 +86,18 @@ function isRoot(object: object): boolean {
   return Object.hasOwn(object, "hasOwnProperty") && Reflect.getPrototypeOf(object) === null;
 }
 
-function unknownOption(where: string, what: string, name: string, known: readonly string[]): TypeError {
-  const near = nearest(name, known);
-  const hint = near === undefined ? `one of ${known.join(", ")}` : `names it knows (did you mean ${quote(near)}?)`;
+function unknownOption(
+  where: string,
+  what: string,
+  name: string,
+  all: readonly (readonly [string, readonly string[]])[],
+): TypeError {
+  const near = nearest(
+    name,
+    all.flatMap(([one, others]) => [one, ...others]),
+  );
+  const list = all.map(([one, others]) => (others.length > 0 ? `${one} (${others.join(", ")})` : one)).join(", ");
+  const hint = near === undefined ? `one of ${list}` : `names it knows (did you mean ${quote(near)}?)`;
   return new TypeError(`${where}: ${what}: expected ${hint}, got unknown option ${quote(name)}`);
 }
 
@@ -78,10 +108,11 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   let least = Number.POSITIVE_INFINITY;
   for (const one of known) {
     const other = plain(one);
-    // A name that goes on where the other ends is near it, however long the rest: "scale" and "scales", "zero" and "zeros".
+    // A name that goes on where the other ends is near it, however long the rest: "scale" and "scaleOfRows".
     const within = other.length > 2 && wanted.length > 2 && (other.includes(wanted) || wanted.includes(other));
-    const apart = wanted === other ? 0 : within ? 1 : distance(wanted, other);
-    if (apart < least && (within || apart <= Math.max(1, Math.floor(Math.max(wanted.length, other.length) / 3)))) {
+    const apart = distance(wanted, other);
+    const near = Math.max(1, Math.floor(Math.max(wanted.length, other.length) / 3));
+    if ((within || apart <= near) && apart < least) {
       least = apart;
       found = one;
     }
@@ -120,28 +151,39 @@ function distance(a: string, b: string): number {
 const at = (line: readonly number[], i: number): number => line[i] as number;
 
 /**
- * The arrays of a value as they are now, for work during which the caller's code runs: copies of typed arrays, and of
- * lists and plain objects that contain some. Anything else is itself.
+ * A value whose typed arrays are views of this realm on the same memory, of the length that it has now (of shared memory:
+ * copies, which nobody changes between a check and its use). Float16Array and { dtype, data } become Float32Array, a
+ * DataView its bytes. Lists and plain objects are read once and made anew; anything else is itself.
  *
- * @throws TypeError for an array whose memory is gone
+ * @throws TypeError for an array whose memory is gone; what `namedFloats` throws
  */
-export function copyArrays<T>(where: string, value: T): T {
-  return copied(where, value, 0) as T;
+export function settle(where: string, value: unknown): unknown {
+  return settled(where, value, keepView, 0);
 }
 
-/** Arrays in options are at most in an object in a list of one of them; a circle must not be followed for ever. */
+/** As `settle`, with copies of all arrays: for work during which the caller's code runs. */
+export function settleCopies<T>(where: string, value: T): T {
+  return settled(where, value, copyView, 0) as T;
+}
+
+const keepView = (view: ArrayBufferView): ArrayBufferView => (isSharedView(view) ? copyView(view) : ownView(view));
+
+/** Arrays in options are at most in an object in a list in an object; a circle must not be followed for ever. */
 const DEEPEST = 4;
 
-function copied(where: string, value: unknown, depth: number): unknown {
+function settled(where: string, value: unknown, keep: typeof keepView, depth: number): unknown {
   if (ArrayBuffer.isView(value)) {
     if (isGone(value)) throw typeError(where, "an array", value);
-    return copyView(value);
+    const kind = kindOf(value);
+    return kind === "Float16Array" ? float16Floats(where, value) : keep(kind === "DataView" ? bytesOf(value) : value);
   }
   if (typeof value !== "object" || value === null || depth > DEEPEST) return value;
-  if (Array.isArray(value)) return Array.from(value, (one, i) => copied(`${where}[${i}]`, one, depth + 1));
+  if (Array.isArray(value)) return Array.from(value, (one, i) => settled(`${where}[${i}]`, one, keep, depth + 1));
   const prototype = Reflect.getPrototypeOf(value);
   if (prototype !== null && !isRoot(prototype)) return value;
-  const copy: Record<string, unknown> = Object.create(null);
-  for (const name of Object.keys(value)) copy[name] = copied(`${where}: ${name}`, Reflect.get(value, name), depth + 1);
-  return copy;
+  const record: Record<string, unknown> = Object.create(null);
+  for (const name of Object.keys(value)) record[name] = Reflect.get(value, name);
+  if ("dtype" in record) return namedFloats(where, { dtype: record.dtype, data: record.data });
+  for (const name of Object.keys(record)) record[name] = settled(`${where}: ${name}`, record[name], keep, depth + 1);
+  return record;
 }

@@ -1,6 +1,7 @@
 // Long work is written once, as a generator that yields the fraction done every few milliseconds, and run to its end
 // either at once or with turns for the event loop in between. The result is the same.
 import { checkOptions, typeError } from "./check.ts";
+import { type OptionNames, readOptions, type Settled, settle, settleCopies } from "./options.ts";
 
 export interface ProgressOptions {
   /** Called every few milliseconds with the fraction done, and with 1 at the end. What it throws ends the work. */
@@ -8,6 +9,8 @@ export interface ProgressOptions {
   /** Ends the work: what is thrown is its `reason`. */
   readonly signal?: AbortSignal | undefined;
 }
+
+export const PROGRESS_NAMES: OptionNames<ProgressOptions> = { onProgress: [], signal: [] };
 
 /** Work that yields the fraction done, from 0 to below 1, every few milliseconds, and returns its result. */
 export type Steps<T> = Generator<number, T, void>;
@@ -53,6 +56,44 @@ export async function runAsync<T>(where: string, steps: Steps<T>, options: Progr
   }
 }
 
+/** What a quantiser does, once its options are read: checks, fits, packs. */
+export type Work<L, W, O, T> = (where: string, lb: L, w: W, options: Settled<O>) => Steps<T>;
+
+/**
+ * A call that quantises: options are read first, then the work is run to its end.
+ *
+ * @throws what `readOptions`, `runNow` and the work throw
+ */
+export function callNow<L, W, O extends ProgressOptions, T>(
+  where: string,
+  names: OptionNames<O>,
+  work: Work<L, W, O, T>,
+  lb: L,
+  w: unknown,
+  options: unknown,
+): T {
+  const given = readOptions(where, options, names);
+  checkProgress(where, given);
+  // Without these no code of the caller's runs before the end, and the arrays can be read where they are.
+  const quiet = given.onProgress === undefined && given.signal === undefined;
+  const weights = (quiet ? settle : settleCopies)(`${where}: w`, w);
+  return runNow(where, work(where, lb, weights as W, quiet ? given : settleCopies(where, given)), given);
+}
+
+/** As `callNow`, with turns for the event loop: arrays are copied before this returns. */
+export async function callAsync<L, W, O extends ProgressOptions, T>(
+  where: string,
+  names: OptionNames<O>,
+  work: Work<L, W, O, T>,
+  lb: L,
+  w: unknown,
+  options: unknown,
+): Promise<T> {
+  const given = readOptions(where, options, names);
+  checkProgress(where, given);
+  return runAsync(where, work(where, lb, settleCopies(`${where}: w`, w) as W, settleCopies(where, given)), given);
+}
+
 /** Checks the members of ProgressOptions in the options of a function. */
 export function checkProgress(where: string, options: ProgressOptions): void {
   checkOptions(`${where}: options`, options);
@@ -60,7 +101,8 @@ export function checkProgress(where: string, options: ProgressOptions): void {
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw typeError(`${where}: onProgress`, "a function", onProgress);
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+  // By what is used of it, since AbortSignal differs from realm to realm.
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function") {
     throw typeError(`${where}: signal`, "an AbortSignal", signal);
   }
 }

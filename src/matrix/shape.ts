@@ -3,16 +3,19 @@ import { formatOf } from "../kernels/formats.ts";
 import { kernels } from "../kernels/registry.ts";
 import { ACTIVATIONS, type Activation, type FormatName } from "../kernels/types.ts";
 import {
+  checkArray,
   checkChoice,
   checkFinite,
+  checkFloatArray,
   checkInteger,
   checkLength,
   checkOptions,
   MAX_COLS,
   MAX_ROWS,
   rangeError,
-  typeError,
 } from "../lib/check.ts";
+import type { OptionNames } from "../lib/options.ts";
+import type { Steps } from "../lib/progress.ts";
 import { type GroupShape, groupsOf } from "../numeric/shape.ts";
 
 /** Options that every format takes. */
@@ -26,6 +29,16 @@ export interface CommonOptions {
   /** A kernel of the registry, by name, in place of the one that would be chosen. */
   readonly kernel?: string;
 }
+
+/** Options of layers whose weights are rotated: groups of columns mix. */
+export type LayerOptions = Omit<CommonOptions, "groupSize">;
+
+/** Options of imports, whose shape the tensors have. */
+export type ImportOptions = Pick<CommonOptions, "activation" | "kernel">;
+
+export const IMPORT_NAMES: OptionNames<ImportOptions> = { activation: [], kernel: [] };
+export const LAYER_NAMES: OptionNames<LayerOptions> = { rows: [], cols: [], ...IMPORT_NAMES };
+export const COMMON_NAMES: OptionNames<CommonOptions> = { ...LAYER_NAMES, groupSize: ["group_size"] };
 
 /** Checked options. */
 export interface Shape {
@@ -63,8 +76,8 @@ export function checkShape(where: string, format: FormatName, options: CommonOpt
 }
 
 /** Checks scales, or what else there is one of a group: length 1 (matrix), rows (row), or rows x groups; finite. */
-export function checkScales(where: string, value: unknown, shape: GroupShape): Float32Array {
-  if (!(value instanceof Float32Array)) throw typeError(where, "a Float32Array", value);
+export function checkScales(where: string, given: unknown, shape: GroupShape): Float32Array {
+  const value = checkFloatArray(where, given);
   const { rows } = shape;
   const groups = groupsOf(shape);
   if (value.length !== 1 && value.length !== rows && value.length !== rows * groups) {
@@ -76,8 +89,8 @@ export function checkScales(where: string, value: unknown, shape: GroupShape): F
 }
 
 /** Checks codes [rows, cols] of 0 to `most`. */
-export function checkCodes(where: string, value: unknown, { rows, cols }: GroupShape, most: number): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw typeError(where, "a Uint8Array", value);
+export function checkCodes(where: string, given: unknown, { rows, cols }: GroupShape, most: number): Uint8Array {
+  const value = checkArray(where, given, ["Uint8Array"]);
   checkLength(where, value, rows * cols, `rows ${rows} x cols ${cols}`);
   const bad = most < 255 ? value.findIndex((code) => code > most) : -1;
   if (bad >= 0) throw rangeError(where, `0 to ${most}`, `${value[bad]} at index ${bad}`);
@@ -104,11 +117,22 @@ export function expandValues(values: Float32Array, rows: number, groups: number)
   });
 }
 
+/** Weights between two yields of `absoluteMeans`, at least: a millisecond. */
+const MEANS_STEP = 1 << 19;
+
 /** Mean of |w| over each group of each row, in float64; refuses NaN and Infinity. */
-export function absoluteMeans(where: string, w: Float32Array, { rows, cols, groupSize }: GroupShape): Float64Array {
+export function* absoluteMeans(
+  where: string,
+  w: Float32Array,
+  { rows, cols, groupSize }: GroupShape,
+): Steps<Float64Array> {
   const groups = groupsOf({ cols, groupSize });
   const means = new Float64Array(rows * groups);
-  for (let row = 0, at = 0; row < rows; row++) {
+  for (let row = 0, at = 0, last = 0; row < rows; row++) {
+    if (at - last >= MEANS_STEP) {
+      last = at;
+      yield at / w.length;
+    }
     for (let group = 0; group < groups; group++) {
       const size = Math.min(groupSize, cols - group * groupSize);
       let sum = 0;

@@ -8,8 +8,10 @@
 // so that with blocks from last to first, each has to be rounded once, with the errors of those after it fed back. For an
 // unbounded integer grid that is Babai's nearest plane on the basis D^½ Lᵀ (arXiv:2507.18553).
 import {
+  checkArray,
   checkChoice,
   checkFinite,
+  checkFloatArray,
   checkInteger,
   checkOptions,
   MAX_COLS,
@@ -17,7 +19,9 @@ import {
   rangeError,
   typeError,
 } from "../lib/check.ts";
-import { checkProgress, type ProgressOptions, runAsync, runNow, type Steps } from "../lib/progress.ts";
+import type { FloatTensor } from "../lib/floats.ts";
+import { type OptionNames, readOptions, settle, settleCopies } from "../lib/options.ts";
+import { checkProgress, PROGRESS_NAMES, type ProgressOptions, runAsync, runNow, type Steps } from "../lib/progress.ts";
 import { type Factor, factorHessian, factorWork } from "./factor.ts";
 import { checkWeights } from "./shape.ts";
 
@@ -35,6 +39,9 @@ export interface Quantizer {
    */
   encode(row: number, col: number, values: Float64Array, out: Float64Array): void;
 }
+
+/** What quantizers have in common, which `pack` does not take: callers spread a quantizer into its options. */
+export const QUANTIZER_MEMBERS: readonly string[] = ["blockSize", "encode"];
 
 export interface GptqOptions extends ProgressOptions {
   readonly rows: number;
@@ -55,6 +62,14 @@ export interface GptqResult {
   readonly error: number;
 }
 
+const NAMES: OptionNames<GptqOptions> = {
+  ...PROGRESS_NAMES,
+  rows: [],
+  cols: [],
+  damping: ["damp_percent", "percdamp"],
+  order: [],
+};
+
 /** Rows whose feedback is computed together: each number of L that is read serves all. */
 const TILE = 4;
 /** Products between two yields: a few milliseconds. */
@@ -74,22 +89,36 @@ const ORDERS = ["last", "first", "activation"] as const;
  * Hessian that is not symmetric or too close to singular; the reason of an aborted signal
  */
 export function gptq(
-  w: Float32Array,
-  hessian: Float32Array | Float64Array,
+  w: FloatTensor,
+  hessian: FloatTensor | Float64Array,
   quantizer: Quantizer,
   options: GptqOptions,
 ): GptqResult {
-  return runNow("gptq", work("gptq", w, hessian, quantizer, options), options);
+  const given = readOptions("gptq", options, NAMES);
+  return runNow("gptq", settledWork("gptq", w, hessian, quantizer, given), given);
 }
 
 /** As `gptq`, with turns for the event loop. */
 export async function gptqAsync(
-  w: Float32Array,
-  hessian: Float32Array | Float64Array,
+  w: FloatTensor,
+  hessian: FloatTensor | Float64Array,
   quantizer: Quantizer,
   options: GptqOptions,
 ): Promise<GptqResult> {
-  return runAsync("gptqAsync", work("gptqAsync", w, hessian, quantizer, options), options);
+  const given = readOptions("gptqAsync", options, NAMES);
+  return runAsync("gptqAsync", settledWork("gptqAsync", w, hessian, quantizer, given), given);
+}
+
+// The quantizer may be the caller's, so arrays are copied.
+function settledWork(
+  where: string,
+  w: FloatTensor,
+  hessian: FloatTensor | Float64Array,
+  quantizer: Quantizer,
+  options: GptqOptions,
+): Steps<GptqResult> {
+  const [values, h] = [settleCopies(`${where}: w`, w), settleCopies(`${where}: hessian`, hessian)];
+  return work(where, values as Float32Array, h as Float32Array | Float64Array, quantizer, options);
 }
 
 /** The steps of `gptq` for callers that have more to do: `where` is what messages begin with. Checks at its first step. */
@@ -97,7 +126,7 @@ export function* work(
   where: string,
   w: Float32Array,
   hessian: Float32Array | Float64Array,
-  quantizer: Quantizer,
+  given: Quantizer,
   options: GptqOptions,
 ): Steps<GptqResult> {
   checkProgress(where, options);
@@ -109,15 +138,15 @@ export function* work(
   if (!(damping >= 0 && damping < Number.POSITIVE_INFINITY)) {
     throw rangeError(`${where}: damping`, "a finite number from 0", damping);
   }
-  checkOptions(`${where}: quantizer`, quantizer);
-  if (typeof quantizer.encode !== "function") throw typeError(`${where}: encode`, "a function", quantizer.encode);
-  const blockSize = checkInteger(`${where}: blockSize`, quantizer.blockSize, 1, MAX_COLS);
+  checkOptions(`${where}: quantizer`, given);
+  const { encode, blockSize: size, together = 1 } = given;
+  if (typeof encode !== "function") throw typeError(`${where}: encode`, "a function", encode);
+  const blockSize = checkInteger(`${where}: blockSize`, size, 1, MAX_COLS);
   if (cols % blockSize !== 0) {
     const below = cols - (cols % blockSize);
     const near = below === 0 ? `${blockSize} works` : `${below} and ${below + blockSize} work`;
     throw rangeError(`${where}: cols`, `a multiple of ${blockSize} (block size)`, `${cols} (${near})`);
   }
-  const together = quantizer.together === undefined ? 1 : quantizer.together;
   checkInteger(`${where}: together`, together, 1, MAX_ROWS);
   if (rows % together !== 0) throw rangeError(`${where}: rows`, `a multiple of ${together} (rows of a code)`, rows);
   checkWeights(where, w, { rows, cols });
@@ -132,7 +161,7 @@ export function* work(
   });
   let step = factoring.next();
   for (; !step.done; step = factoring.next()) yield step.value / total;
-  const rounding = round(w, rows, step.value, columns, quantizer);
+  const rounding = round(w, rows, step.value, columns, { blockSize, together, encode: encode.bind(given) });
   for (let next = rounding.next(); ; next = rounding.next()) {
     if (next.done) return next.value;
     yield (factorWork(cols) + next.value) / total;
@@ -142,10 +171,8 @@ export function* work(
 const feedbackWork = (rows: number, cols: number): number => (rows * cols * cols) / 2;
 
 /** Refuses a wrong type or length, NaN and Infinity, a negative diagonal or one of zeros, and what is not symmetric. */
-export function checkHessian(where: string, hessian: unknown, cols: number): void {
-  if (!(hessian instanceof Float32Array || hessian instanceof Float64Array)) {
-    throw typeError(where, "a Float32Array or Float64Array", hessian);
-  }
+export function checkHessian(where: string, given: unknown, cols: number): void {
+  const hessian = checkArray(where, given, ["Float32Array", "Float64Array"]);
   if (hessian.length !== cols * cols) {
     throw rangeError(where, `length ${cols * cols} (cols ${cols} x ${cols})`, String(hessian.length));
   }
@@ -211,10 +238,9 @@ function* round(
   rows: number,
   { values: l, n, blockSize }: Factor,
   columns: Uint32Array,
-  quantizer: Quantizer,
+  { together, encode }: Required<Quantizer>,
 ): Steps<GptqResult> {
   const weights = new Float32Array(w.length);
-  const together = quantizer.together ?? 1;
   const tile = Math.ceil(TILE / together) * together;
   const lines = Math.ceil(tile / TILE) * TILE;
   // w - ŵ of the rows of a tile, in the order of the factor.
@@ -258,7 +284,7 @@ function* round(
       for (let r = 0; r < count; r++) {
         const values = fed.subarray(r * blockSize, (r + 1) * blockSize);
         const its = (r % together) * blockSize;
-        if (its === 0) quantizer.encode(row + r, col, fed.subarray(r * blockSize, (r + together) * blockSize), out);
+        if (its === 0) encode(row + r, col, fed.subarray(r * blockSize, (r + together) * blockSize), out);
         for (let c = 0; c < blockSize; c++) {
           const at = (row + r) * n + col + c;
           const value = out[its + c] as number;
@@ -286,14 +312,14 @@ function* round(
 /**
  * The Hessian of inputs, Σ x xᵀ / tokens, in float64.
  *
- * @param x [tokens, cols] row-major
+ * @param inputs [tokens, cols] row-major
  * @returns [cols, cols]
  * @throws TypeError, RangeError for a wrong length, NaN or Infinity
  */
-export function hessianOf(x: Float32Array, cols: number): Float64Array {
+export function hessianOf(inputs: FloatTensor, cols: number): Float64Array {
   const where = "hessianOf";
   checkInteger(`${where}: cols`, cols, 1, MAX_COLS);
-  if (!(x instanceof Float32Array)) throw typeError(`${where}: x`, "a Float32Array", x);
+  const x = checkFloatArray(`${where}: x`, settle(`${where}: x`, inputs));
   const tokens = x.length / cols;
   if (tokens === 0 || !Number.isInteger(tokens)) {
     throw rangeError(`${where}: x`, `a length that is a multiple of ${cols} (cols)`, String(x.length));

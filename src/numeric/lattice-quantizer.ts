@@ -1,5 +1,7 @@
 // Quantizers for gptq: each holds codes in the form that its format's `pack` takes, next to what it was made with.
-import { checkFinite, checkInteger, rangeError, typeError } from "../lib/check.ts";
+import { checkFinite, checkFloatArray, checkInteger, rangeError, typeError } from "../lib/check.ts";
+import type { FloatTensor } from "../lib/floats.ts";
+import { type OptionNames, readOptions, settleCopies } from "../lib/options.ts";
 import type { Quantizer } from "./gptq.ts";
 import { checkGroups } from "./shape.ts";
 
@@ -11,8 +13,10 @@ export interface LatticeQuantizerOptions {
   /** Writes the point nearest to x: nearestE8, nearestD, or the nearest of a code's points. */
   readonly nearest: (x: Float64Array, out: Float64Array) => unknown;
   /** [1] or [rows]: what points are multiplied by. Not 0. */
-  readonly scales: Float32Array;
+  readonly scales: FloatTensor;
 }
+
+const NAMES: OptionNames<LatticeQuantizerOptions> = { rows: [], cols: [], dimension: [], nearest: [], scales: [] };
 
 /** What a code of vectors made of the weights. */
 export interface LatticeQuantizer extends Quantizer {
@@ -25,13 +29,15 @@ export interface LatticeQuantizer extends Quantizer {
  *
  * @throws TypeError, RangeError for a wrong argument, NaN or Infinity
  */
-export function latticeQuantizer(options: LatticeQuantizerOptions): LatticeQuantizer {
+export function latticeQuantizer(given: LatticeQuantizerOptions): LatticeQuantizer {
   const where = "latticeQuantizer";
+  // Copies: the scales are still read when the caller goes on.
+  const options = settleCopies(where, readOptions(where, given, NAMES));
   const { rows, cols } = checkGroups(where, options);
-  const { dimension, nearest, scales } = options;
+  const { dimension, nearest } = options;
   checkInteger(`${where}: dimension`, dimension, 1, cols);
   if (typeof nearest !== "function") throw typeError(`${where}: nearest`, "a function", nearest);
-  if (!(scales instanceof Float32Array)) throw typeError(`${where}: scales`, "a Float32Array", scales);
+  const scales = checkFloatArray(`${where}: scales`, options.scales);
   if (scales.length !== 1 && scales.length !== rows) {
     throw rangeError(`${where}: scales`, `length 1 or ${rows} (rows ${rows})`, String(scales.length));
   }

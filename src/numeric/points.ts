@@ -1,6 +1,8 @@
 // Nearest points of lattices (Conway and Sloane 1982, "Fast quantizing and decoding algorithms for lattice quantizers and
 // codes", IEEE Trans. Inf. Theory 28). All in float64; |x| below 2^51.
-import { checkInteger, checkLength, rangeError, typeError } from "../lib/check.ts";
+import { checkArray, checkInteger, checkLength, rangeError } from "../lib/check.ts";
+import type { FloatTensor } from "../lib/floats.ts";
+import { settle } from "../lib/options.ts";
 import { roundHalfEven } from "./scale.ts";
 
 /**
@@ -104,14 +106,12 @@ const SMALLEST = 1e-12;
 /**
  * The lattice of all G z, z integers. G is factored once, by Householder reflections in float64.
  *
- * @param basis G [n, n] row-major, its columns the basis
+ * @param given G [n, n] row-major, its columns the basis
  * @throws TypeError, RangeError for a wrong length, NaN or Infinity, a singular basis
  */
-export function babai(basis: Float32Array | Float64Array, n: number): BabaiLattice {
+export function babai(given: FloatTensor | Float64Array, n: number): BabaiLattice {
   checkInteger("babai: n", n, 1, 4096);
-  if (!(basis instanceof Float32Array || basis instanceof Float64Array)) {
-    throw typeError("babai: basis", "a Float32Array or Float64Array", basis);
-  }
+  const basis = checkArray("babai: basis", settle("babai: basis", given), ["Float32Array", "Float64Array"]);
   if (basis.length !== n * n) throw rangeError("babai: basis", `length ${n * n} (n ${n} x ${n})`, String(basis.length));
   const bad = basis.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) throw rangeError("babai: basis", "finite numbers", `${basis[bad]} at index ${bad}`);

@@ -1,8 +1,7 @@
 // What the quantisers share: the shape and the check of their input, and when they hand over.
-import { checkFinite, checkFloats, checkInteger, checkOptions, MAX_COLS, MAX_ROWS } from "../lib/check.ts";
+import { checkFinite, checkFloats, checkInteger, MAX_COLS, MAX_ROWS } from "../lib/check.ts";
 
 export function checkGroups(where: string, options: { rows: number; cols: number; groupSize?: number }): GroupShape {
-  checkOptions(`${where}: options`, options);
   const rows = checkInteger(`${where}: rows`, options.rows, 1, MAX_ROWS);
   const cols = checkInteger(`${where}: cols`, options.cols, 1, MAX_COLS);
   return { rows, cols, groupSize: checkInteger(`${where}: groupSize`, options.groupSize ?? cols, 1, MAX_COLS) };
@@ -30,9 +29,14 @@ export function groupsOf({ cols, groupSize }: Pick<GroupShape, "cols" | "groupSi
   return Math.ceil(cols / groupSize);
 }
 
+/** Refuses a wrong type or length. */
+export function checkWeightArray(where: string, w: unknown, { rows, cols }: MatrixShape): Float32Array {
+  return checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
+}
+
 /** Refuses a wrong type or length, and NaN and Infinity with their index. */
-export function checkWeights(where: string, w: unknown, { rows, cols }: MatrixShape): Float32Array {
-  const values = checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
+export function checkWeights(where: string, w: unknown, shape: MatrixShape): Float32Array {
+  const values = checkWeightArray(where, w, shape);
   checkFinite(`${where}: w`, values, "finite weights");
   return values;
 }

@@ -1,6 +1,7 @@
 // lowbit/transforms: the orthogonal and dense transforms that rotated formats put around their weights, by WebAssembly
 // kernels. x is always [tokens, n] row-major, and each token is transformed by itself.
 import { checkChoice, checkFinite, checkInteger, checkOptions, MAX_COLS, rangeError, typeError } from "../lib/check.ts";
+import { type OptionNames, readOptions } from "../lib/options.ts";
 import { HADAMARD_CHOICES, type HadamardChoice } from "../numeric/hadamard.ts";
 import { invert } from "../numeric/invert.ts";
 import { engineOf } from "../runtime/engine.ts";
@@ -15,6 +16,8 @@ export interface HadamardOptions {
   /** Each run of so many numbers is transformed by itself: 128 for EXL3. Default: all n. */
   readonly block?: number;
 }
+
+const HADAMARD: OptionNames<HadamardOptions> = { choice: [], block: [] };
 
 /** y = vec(L X Rᵀ) for x as X [t1, t2]: (L ⊗ R) x. */
 export interface KroneckerPair {
@@ -65,8 +68,7 @@ function rotate(
   inverse: boolean,
   out: Float32Array | undefined,
 ): Float32Array {
-  checkOptions(`${where}: options`, options);
-  const { choice, block } = options;
+  const { choice, block } = readOptions(where, options, HADAMARD);
   if (choice !== undefined) checkChoice(`${where}: choice`, choice, HADAMARD_CHOICES);
   checkInteger(`${where}: n`, n, 1, MAX_COLS);
   return apply(where, lb, x, n, [{ kind: "hadamard", inverse, choice, block }], block ?? n, out);

@@ -1,5 +1,5 @@
 // Options: read once, unknown names refused with the nearest, other names of an option, copies of arrays.
-import { copyArrays, nearest, type OptionNames, readOptions } from "../../src/lib/options.ts";
+import { nearest, type OptionNames, readOptions, settleCopies } from "../../src/lib/options.ts";
 import { equal, is, ok, throwsWith } from "./assert.ts";
 import { suite } from "./suite.ts";
 
@@ -48,11 +48,22 @@ t("that are not known are refused with the nearest name, whatever their value", 
   throwsWith(() => read({ rows: 3, groupsize: 8 }), TypeError, message);
   throwsWith(() => read({ groupsize: undefined }), TypeError, message);
   throwsWith(() => read(Object.defineProperty({}, "groupsize", { value: 8 })), TypeError, message);
-  throwsWith(() => read({ zebra: 1 }), TypeError, "f: options: expected one of rows, groupSize, group_size, symmetric");
+  throwsWith(
+    () => read({ zebra: 1 }),
+    TypeError,
+    "f: options: expected one of rows, groupSize (group_size), symmetric (sym), scales, got",
+  );
   throwsWith(() => read({ ["\u0007".repeat(100_000)]: 1 }), TypeError, "\\u0007…");
   for (const value of [undefined, null, 5, "rows", [], new Float32Array(2), () => 0]) {
     throwsWith(() => read(value), TypeError, "f: options: expected an object");
   }
+});
+
+t("of another object that is spread into them pass where all of them are there", () => {
+  const both = { rows: 3, blockSize: 1, encode: () => undefined };
+  equal({ ...readOptions("f", both, NAMES, "options", ["blockSize", "encode"]) }, { rows: 3 } as never);
+  const one = { rows: 3, blockSize: 1 };
+  throwsWith(() => readOptions("f", one, NAMES, "options", ["blockSize", "encode"]), TypeError, '"blockSize"');
 });
 
 t("under two names at once are refused", () => {
@@ -108,11 +119,39 @@ t("nearest: a slip of the fingers, another case, a plural, or nothing like it", 
   );
 });
 
-t("copyArrays: arrays wherever options have them, everything else as it is", () => {
+t("of 16 bits, DataViews, and arrays of other realms become what the work reads", () => {
+  const bits = Uint16Array.of(0x3c00, 0xc000); // 1 and -2 in float16, 0.0078125 and -2 in bfloat16
+  const read = (value: unknown) => (readOptions("f", { rows: 1, scales: value }, NAMES) as { scales?: unknown }).scales;
+  equal([...(read({ dtype: "float16", data: bits }) as Float32Array)], [1, -2]);
+  equal([...(read({ dtype: "bfloat16", data: bits }) as Float32Array)], [0.0078125, -2]);
+  const odd = new Uint8Array(5);
+  odd.set(new Uint8Array(bits.buffer), 1);
+  equal([...(read({ dtype: "float16", data: odd.subarray(1) }) as Float32Array)], [1, -2]);
+  equal([...(read({ dtype: "float16", data: new DataView(odd.buffer, 1) }) as Float32Array)], [1, -2]);
+  equal([...(read({ dtype: "float32", data: Float32Array.of(3) }) as Float32Array)], [3]);
+  throwsWith(() => read({ dtype: "half", data: bits }), RangeError, 'f: scales: dtype: expected "float32" | "float16"');
+  throwsWith(() => read({ dtype: 16, data: bits }), TypeError, "f: scales: dtype: expected");
+  throwsWith(() => read({ dtype: "float16", data: odd }), RangeError, "whole numbers of 2 bytes, got 5 bytes");
+  throwsWith(
+    () => read({ dtype: "bfloat16", data: [1] }),
+    TypeError,
+    "f: scales: data: expected bfloat16 as a Uint16Array",
+  );
+  const Float16Array = Reflect.get(globalThis, "Float16Array") as { of(...v: number[]): unknown } | undefined;
+  if (Float16Array) equal([...(read(Float16Array.of(1, -2)) as Float32Array)], [1, -2]);
+  const shared = new Float32Array(new SharedArrayBuffer(8));
+  const taken = read(shared) as Float32Array;
+  shared.fill(1);
+  equal([...taken], [0, 0]);
+  const bytes = read(new DataView(Uint8Array.of(1, 2, 3).buffer, 1));
+  ok(bytes instanceof Uint8Array && bytes.join() === "2,3");
+});
+
+t("settleCopies: arrays wherever options have them, everything else as it is", () => {
   const scales = Float32Array.of(1, 2);
   const signal = new AbortController().signal;
   const value = { scales, list: [scales, { re: scales }], signal, bits: 4 };
-  const copy = copyArrays("f", value) as typeof value;
+  const copy = settleCopies("f", value) as typeof value;
   scales.fill(0);
   equal([...copy.scales], [1, 2]);
   equal([...(copy.list[0] as Float32Array)], [1, 2]);
@@ -120,8 +159,8 @@ t("copyArrays: arrays wherever options have them, everything else as it is", () 
   is(copy.signal, signal);
   is(copy.bits, 4);
   structuredClone(scales, { transfer: [scales.buffer] });
-  throwsWith(() => copyArrays("f", value), TypeError, "f: scales: expected an array, got a detached Float32Array");
+  throwsWith(() => settleCopies("f", value), TypeError, "f: scales: expected an array, got a detached Float32Array");
   const circle: Record<string, unknown> = { scales: Float32Array.of(1) };
   circle.self = circle;
-  ok(copyArrays("f", circle) !== circle);
+  ok(settleCopies("f", circle) !== circle);
 });

@@ -1,10 +1,19 @@
-import { checkInteger, checkLength, typeError } from "../../lib/check.ts";
-import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
-import { type CommonOptions, checkScales, checkShape, expandValues, type Shape } from "../../matrix/shape.ts";
+import { checkArray, checkFloatArray, checkInteger, checkLength } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
+import {
+  COMMON_NAMES,
+  type CommonOptions,
+  checkScales,
+  checkShape,
+  expandValues,
+  type Shape,
+} from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
-import { makePlanes } from "../shared/plane-matrix.ts";
+import { makeBcq } from "../shared/bcq-matrix.ts";
 import { type BcqPlanes, bcqPlanes, uniformToBcq } from "./quantize.ts";
 
 /**
@@ -17,9 +26,9 @@ export interface BcqPackOptions extends CommonOptions {
   /** [bits][rows][ceil(cols / 8)]: bit j of byte b is column 8b + j, 1 = +1. */
   readonly planes: Uint8Array;
   /** [bits] times [1], [rows] or [rows, ceil(cols / groupSize)] */
-  readonly alphas: Float32Array;
+  readonly alphas: FloatTensor;
   /** [1], [rows] or [rows, ceil(cols / groupSize)]. Default: none. */
-  readonly offsets?: Float32Array;
+  readonly offsets?: FloatTensor;
 }
 
 export interface BcqQuantizeOptions extends CommonOptions, ProgressOptions {
@@ -38,10 +47,20 @@ export interface BcqUniformOptions extends CommonOptions {
   /** [rows, cols], 0..2^bits - 1 */
   readonly codes: Uint8Array;
   /** [1], [rows] or [rows, ceil(cols / groupSize)] */
-  readonly scales: Float32Array;
+  readonly scales: FloatTensor;
   /** The same lengths. Default: 2^(bits - 1). */
-  readonly zeros?: Float32Array;
+  readonly zeros?: FloatTensor;
 }
+
+const PACK: OptionNames<BcqPackOptions> = { ...COMMON_NAMES, bits: [], planes: [], alphas: [], offsets: [] };
+const QUANTIZE: OptionNames<BcqQuantizeOptions> = {
+  ...COMMON_NAMES,
+  ...PROGRESS_NAMES,
+  bits: [],
+  iterations: [],
+  offset: [],
+};
+const UNIFORM: OptionNames<BcqUniformOptions> = { ...COMMON_NAMES, bits: [], codes: [], scales: [], zeros: [] };
 
 /**
  * Alternating least squares from a greedy start (Xu et al. 2018, "Alternating Multi-bit Quantization"). The error of a
@@ -51,27 +70,24 @@ export interface BcqUniformOptions extends CommonOptions {
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: BcqQuantizeOptions): Matrix {
-  const where = "bcq.quantize";
-  const shape = checkShape(where, "bcq", options);
-  return fromPlanes(where, lb, shape, options.bits, runNow(where, planesOf(where, w, shape, options), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: BcqQuantizeOptions): Matrix {
+  return callNow("bcq.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: BcqQuantizeOptions): Promise<Matrix> {
-  const where = "bcq.quantizeAsync";
-  const shape = checkShape(where, "bcq", options);
-  const fit = await runAsync(where, planesOf(where, w, shape, options), options);
-  return fromPlanes(where, lb, shape, options.bits, fit);
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: BcqQuantizeOptions): Promise<Matrix> {
+  return callAsync("bcq.quantizeAsync", QUANTIZE, quantized, lb, w, options);
 }
 
-function planesOf(where: string, w: Float32Array, shape: Shape, options: BcqQuantizeOptions): Steps<BcqPlanes> {
+function* quantized(where: string, lb: Lowbit, w: Float32Array, options: Settled<BcqQuantizeOptions>): Steps<Matrix> {
+  const shape = checkShape(where, "bcq", options);
   const { bits, iterations, offset } = options;
-  return bcqPlanes(where, w, shape, {
+  const fit = yield* bcqPlanes(where, w, shape, {
     bits,
     ...(iterations !== undefined && { iterations }),
     ...(offset !== undefined && { offset }),
   });
+  return fromPlanes(where, lb, shape, bits, fit);
 }
 
 /**
@@ -79,16 +95,17 @@ function planesOf(where: string, w: Float32Array, shape: Shape, options: BcqQuan
  *
  * @throws TypeError, RangeError for a wrong argument, NaN or Infinity in alphas or offsets; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: BcqPackOptions): Matrix {
+export function pack(lb: Lowbit, given: BcqPackOptions): Matrix {
   const where = "bcq.pack";
+  const options = readOptions(where, given, PACK);
   const shape = checkShape(where, "bcq", options);
   const { rows, cols } = shape;
   const bits = checkInteger(`${where}: bits`, options.bits, 1, 8);
-  const { planes, alphas, offsets } = options;
+  const { offsets } = options;
   const rowBytes = Math.ceil(cols / 8);
-  if (!(planes instanceof Uint8Array)) throw typeError(`${where}: planes`, "a Uint8Array of bits", planes);
+  const planes = checkArray(`${where}: planes`, options.planes, ["Uint8Array"], "a Uint8Array of bits");
   checkLength(`${where}: planes`, planes, bits * rows * rowBytes, `bits ${bits} x rows ${rows} x ${rowBytes} bytes`);
-  if (!(alphas instanceof Float32Array)) throw typeError(`${where}: alphas`, "a Float32Array", alphas);
+  const alphas = checkFloatArray(`${where}: alphas`, options.alphas);
   const counts = [1, rows, rows * groupsOf(shape)];
   const count = counts.find((n) => n * bits === alphas.length) ?? counts[2];
   checkLength(`${where}: alphas`, alphas, bits * (count as number), `bits ${bits} x 1, rows or rows x groups`);
@@ -101,13 +118,13 @@ export function pack(lb: Lowbit, options: BcqPackOptions): Matrix {
  *
  * @throws TypeError, RangeError for a wrong argument, a code of too many bits; OutOfMemoryError
  */
-export function fromUniform(lb: Lowbit, options: BcqUniformOptions): Matrix {
+export function fromUniform(lb: Lowbit, given: BcqUniformOptions): Matrix {
   const where = "bcq.fromUniform";
+  const options = readOptions(where, given, UNIFORM);
   const shape = checkShape(where, "bcq", options);
   const { rows, cols, groupSize } = shape;
-  const { codes, bits } = options;
-  checkInteger(`${where}: bits`, bits, 1, 8);
-  if (!(codes instanceof Uint8Array)) throw typeError(`${where}: codes`, "a Uint8Array", codes);
+  const bits = checkInteger(`${where}: bits`, options.bits, 1, 8);
+  const codes = checkArray(`${where}: codes`, options.codes, ["Uint8Array"]);
   const expand = (values: Float32Array): Float32Array => expandValues(values, rows, groupsOf(shape));
   const scales = expand(checkScales(`${where}: scales`, options.scales, shape));
   const zeros = options.zeros === undefined ? undefined : checkScales(`${where}: zeros`, options.zeros, shape);
@@ -123,38 +140,4 @@ function fromPlanes(
   { planes, alphas, offsets }: BcqPlanes,
 ): Matrix {
   return makeBcq(where, lb, `bcq${bits}`, shape, bits, planes, alphas, offsets);
-}
-
-/** @param planes [bits][rows][ceil(cols / 8)] */
-export function makeBcq(
-  where: string,
-  lb: Lowbit,
-  label: string,
-  shape: Shape,
-  bits: number,
-  planes: Uint8Array,
-  alphas: Float32Array,
-  offsets: Float32Array | undefined,
-): Matrix {
-  const { rows, cols } = shape;
-  const rowBytes = Math.ceil(cols / 8);
-  const count = alphas.length / bits;
-  const scales = Array.from({ length: bits }, (_, plane) =>
-    checkScales(`${where}: alphas`, alphas.subarray(plane * count, (plane + 1) * count), shape),
-  );
-  return makePlanes(where, lb, {
-    label,
-    format: "bcq",
-    shape,
-    scales,
-    ...(offsets !== undefined && { offsets: checkScales(`${where}: offsets`, offsets, shape) }),
-    writeRow: (row, out) => {
-      for (let plane = 0; plane < bits; plane++) {
-        const start = (plane * rows + row) * rowBytes;
-        out.set(planes.subarray(start, start + rowBytes), plane * rowBytes);
-        const last = (plane + 1) * rowBytes - 1;
-        out[last] = (out[last] as number) & (0xff >> (rowBytes * 8 - cols));
-      }
-    },
-  });
 }

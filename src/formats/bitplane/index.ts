@@ -1,8 +1,11 @@
-import { type ProgressOptions, runAsync, runNow } from "../../lib/progress.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
 import { type BitplaneTypes, typesArgument } from "../../matrix/bits.ts";
 import { readGroupValues } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import {
+  COMMON_NAMES,
   type CommonOptions,
   checkCodes,
   checkScales,
@@ -19,19 +22,29 @@ import { type BitplaneCodes, bitplaneCodes, checkTypes, codeValue } from "./quan
  * Weights of 1 to 8 bits met by activations of 1 to 8 bits, both as bit planes (ABQ-LLM, Zeng et al. 2024). The cost is that of
  * bits · activationBits one-bit products. The activation contract is "bits" (docs/numerics.md).
  */
-export interface BitplaneOptions extends Omit<CommonOptions, "activation">, BitplaneTypes {}
+export interface BitplaneOptions extends CommonOptions, BitplaneTypes {}
 
 /** w = scale · (value - zero), where `encoding` says what the value of a code is. */
 export interface BitplanePackOptions extends BitplaneOptions {
   /** [rows, cols], 0 to 2^bits - 1 */
   readonly codes: Uint8Array;
   /** [1], [rows] or [rows, ceil(cols / groupSize)] */
-  readonly scales: Float32Array;
+  readonly scales: FloatTensor;
   /** Zero points, whole or not: the same lengths. Default: 0, which costs nothing. */
-  readonly zeros?: Float32Array;
+  readonly zeros?: FloatTensor;
 }
 
 export interface BitplaneQuantizeOptions extends BitplaneOptions, ProgressOptions {}
+
+const NAMES: OptionNames<BitplaneOptions> = {
+  ...COMMON_NAMES,
+  bits: [],
+  encoding: [],
+  activationBits: [],
+  activationEncoding: [],
+};
+const PACK: OptionNames<BitplanePackOptions> = { ...NAMES, codes: [], scales: [], zeros: [] };
+const QUANTIZE: OptionNames<BitplaneQuantizeOptions> = { ...NAMES, ...PROGRESS_NAMES };
 
 /**
  * Round to nearest within the range of each group: "bipolar" and "signed" from -max |w| to max |w| (one bit: sign and mean
@@ -41,17 +54,23 @@ export interface BitplaneQuantizeOptions extends BitplaneOptions, ProgressOption
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: BitplaneQuantizeOptions): Matrix {
-  const where = "bitplane.quantize";
-  const { shape, types } = checkBitplane(where, options);
-  return fromCodes(where, lb, shape, types, runNow(where, bitplaneCodes(where, w, shape, types), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: BitplaneQuantizeOptions): Matrix {
+  return callNow("bitplane.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: BitplaneQuantizeOptions): Promise<Matrix> {
-  const where = "bitplane.quantizeAsync";
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: BitplaneQuantizeOptions): Promise<Matrix> {
+  return callAsync("bitplane.quantizeAsync", QUANTIZE, quantized, lb, w, options);
+}
+
+function* quantized(
+  where: string,
+  lb: Lowbit,
+  w: Float32Array,
+  options: Settled<BitplaneQuantizeOptions>,
+): Steps<Matrix> {
   const { shape, types } = checkBitplane(where, options);
-  return fromCodes(where, lb, shape, types, await runAsync(where, bitplaneCodes(where, w, shape, types), options));
+  return fromCodes(where, lb, shape, types, yield* bitplaneCodes(where, w, shape, types));
 }
 
 /**
@@ -60,8 +79,9 @@ export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: Bitpla
  * @throws TypeError, RangeError for a wrong argument, a code of too many bits (its index is named), NaN or Infinity in
  * scales or zeros; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: BitplanePackOptions): Matrix {
+export function pack(lb: Lowbit, given: BitplanePackOptions): Matrix {
   const where = "bitplane.pack";
+  const options = readOptions(where, given, PACK);
   const { shape, types } = checkBitplane(where, options);
   const { codes, scales, zeros } = options;
   checkCodes(`${where}: codes`, codes, shape, 2 ** types.bits - 1);

@@ -1,9 +1,9 @@
 // Codes of the nearest entry of a table, with a scale a group: w = scale · table[code].
-import { checkFinite, checkFloats, rangeError } from "../../lib/check.ts";
+import { rangeError } from "../../lib/check.ts";
 import { e4m3Value } from "../../lib/half.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { float32Scale, limitScale, STEP } from "../../numeric/scale.ts";
-import type { GroupShape } from "../../numeric/shape.ts";
+import { checkWeights, type GroupShape } from "../../numeric/shape.ts";
 import { E2M1_DOUBLED } from "./published.ts";
 
 /** w[row, col] = scales[row, group] · table[codes[row, col]]. */
@@ -84,8 +84,7 @@ function* encodeGroups(
   makeScaleOf: () => (extent: number) => number,
 ): Steps<TableCodes> {
   const { rows, cols } = shape;
-  checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
-  checkFinite(`${where}: w`, w);
+  checkWeights(where, w, shape);
   const scaleOf = makeScaleOf();
   const nearest = makeNearest(table);
   const groupSize = Math.min(shape.groupSize, cols);

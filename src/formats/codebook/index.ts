@@ -1,18 +1,30 @@
 import { formatOf } from "../../kernels/formats.ts";
 import type { FormatName, IndexBits } from "../../kernels/types.ts";
-import { checkChoice, checkFinite, checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
-import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import { checkChoice, checkFinite, checkFloatArray, checkInteger, checkLength, rangeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
 import { type Inner, makeRotated } from "../../matrix/rotated.ts";
-import { type CommonOptions, checkCodes, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
+import {
+  COMMON_NAMES,
+  type CommonOptions,
+  checkCodes,
+  checkScales,
+  checkShape,
+  IMPORT_NAMES,
+  type ImportOptions,
+  type Shape,
+} from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
+import { QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { ImportedTable } from "../shared/tensors.ts";
 import { makeWords } from "../shared/word-matrix.ts";
 import { mxfp4Codes, nvfp4Codes, tableCodes } from "./grid.ts";
 import { kmeansMatrix, kmeansRows } from "./kmeans.ts";
-import { importMxfp4, type Mxfp4Tensors } from "./mxfp4.ts";
-import { type BnbTensors, importBnb4 } from "./nf4.ts";
-import { importNvfp4, type Nvfp4Tensors } from "./nvfp4.ts";
+import { importMxfp4, MXFP4_NAMES, type Mxfp4Tensors } from "./mxfp4.ts";
+import { BNB_NAMES, type BnbTensors, importBnb4 } from "./nf4.ts";
+import { importNvfp4, NVFP4_NAMES, type Nvfp4Tensors } from "./nvfp4.ts";
 import { BNB_FP4, E2M1_DOUBLED, NF4 } from "./published.ts";
 import { byteTable, int16Table, integerTable, rowTables, tableEntry } from "./stored.ts";
 
@@ -28,9 +40,9 @@ export interface CodebookPackOptions extends CommonOptions {
   /** [rows, cols], 0..2^bits - 1 */
   readonly codes: Uint8Array;
   /** [2^bits], or [rows, 2^bits] for a table a row */
-  readonly tables: Float32Array;
+  readonly tables: FloatTensor;
   /** [1], [rows] or [rows, ceil(cols / groupSize)]; with a table a row no groups. Default: 1. */
-  readonly scales?: Float32Array;
+  readonly scales?: FloatTensor;
 }
 
 /** "rows" and "matrix" are fitted by k-means, the others are published: NF4, FP4 of bitsandbytes, OCP MXFP4, NVFP4. */
@@ -40,14 +52,24 @@ export interface CodebookQuantizeOptions extends CommonOptions, ProgressOptions 
   /** Default 4; the published tables have 4. */
   readonly bits?: IndexBits;
   /** Where the table comes from, or itself, [2^bits]. Default "rows". */
-  readonly table?: CodebookTable | Float32Array;
+  readonly table?: CodebookTable | FloatTensor;
   /** Columns that share a scale. Default: 64 for "nf4" and "fp4", all of a row for a table that is given. */
   readonly groupSize?: number;
   /** k-means: how much the error of each weight counts, [cols] or [rows, cols]. Default 1. */
-  readonly importance?: Float32Array;
+  readonly importance?: FloatTensor;
   /** k-means: steps at most. Default 20. */
   readonly iterations?: number;
 }
+
+const PACK: OptionNames<CodebookPackOptions> = { ...COMMON_NAMES, bits: [], codes: [], tables: [], scales: [] };
+const QUANTIZE: OptionNames<CodebookQuantizeOptions> = {
+  ...COMMON_NAMES,
+  ...PROGRESS_NAMES,
+  bits: [],
+  table: [],
+  importance: [],
+  iterations: [],
+};
 
 const TABLES: readonly CodebookTable[] = ["rows", "matrix", "nf4", "fp4", "mxfp4", "nvfp4"];
 const BLOCKS: Readonly<Partial<Record<CodebookTable, number>>> = { nf4: 64, fp4: 64, mxfp4: 32, nvfp4: 16 };
@@ -68,21 +90,23 @@ interface Codes {
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: CodebookQuantizeOptions): Matrix {
-  const where = "codebook.quantize";
-  const shape = checkQuantize(where, options);
-  return fromCodes(where, lb, shape, runNow(where, codesOf(where, w, shape, options), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: CodebookQuantizeOptions): Matrix {
+  return callNow("codebook.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: CodebookQuantizeOptions): Promise<Matrix> {
-  const where = "codebook.quantizeAsync";
-  const shape = checkQuantize(where, options);
-  return fromCodes(where, lb, shape, await runAsync(where, codesOf(where, w, shape, options), options));
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: CodebookQuantizeOptions): Promise<Matrix> {
+  return callAsync("codebook.quantizeAsync", QUANTIZE, quantized, lb, w, options);
 }
 
-function checkQuantize(where: string, options: CodebookQuantizeOptions): Shape {
-  if (typeof options !== "object" || options === null) return checkShape(where, "codebook4", options);
+type QuantizeOptions = Settled<CodebookQuantizeOptions>;
+
+function* quantized(where: string, lb: Lowbit, w: Float32Array, options: QuantizeOptions): Steps<Matrix> {
+  const shape = checkQuantize(where, options);
+  return fromCodes(where, lb, shape, yield* codesOf(where, w, shape, options));
+}
+
+function checkQuantize(where: string, options: QuantizeOptions): Shape {
   const { table = "rows", groupSize } = options;
   const bits = checkBits(`${where}: bits`, options.bits === undefined ? 4 : options.bits);
   if (table instanceof Float32Array) {
@@ -118,7 +142,7 @@ function checkBits(where: string, value: unknown): IndexBits {
   return checkInteger(where, value, 2, 4) as IndexBits;
 }
 
-function* codesOf(where: string, w: Float32Array, shape: Shape, options: CodebookQuantizeOptions): Steps<Codes> {
+function* codesOf(where: string, w: Float32Array, shape: Shape, options: QuantizeOptions): Steps<Codes> {
   const { bits = 4, table = "rows", importance, iterations } = options;
   const one = Float32Array.of(1);
   if (table === "rows" || table === "matrix") {
@@ -144,13 +168,13 @@ function* codesOf(where: string, w: Float32Array, shape: Shape, options: Codeboo
  * @throws TypeError, RangeError for a wrong argument, a code of too many bits (its index is named), NaN or Infinity in
  * tables or scales; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: CodebookPackOptions): Matrix {
+export function pack(lb: Lowbit, given: CodebookPackOptions): Matrix {
   const where = "codebook.pack";
-  if (typeof options !== "object" || options === null) checkShape(where, "codebook4", options);
+  const options = readOptions(where, given, PACK, "options", QUANTIZER_MEMBERS);
   const bits = checkBits(`${where}: bits`, options.bits);
-  const { codes, tables, scales = Float32Array.of(1) } = options;
+  const { scales = Float32Array.of(1) } = options;
   const entries = 2 ** bits;
-  if (!(tables instanceof Float32Array)) throw typeError(`${where}: tables`, "a Float32Array", tables);
+  const tables = checkFloatArray(`${where}: tables`, options.tables);
   const each = tables.length !== entries;
   const stored = storedBits(bits, options.groupSize, options.cols);
   const shape = checkShape(where, each ? `codebook${bits}_rows` : `codebook${stored}`, options);
@@ -158,21 +182,21 @@ export function pack(lb: Lowbit, options: CodebookPackOptions): Matrix {
   if (each) checkLength(`${where}: tables`, tables, rows * entries, `2^${bits}, or rows ${rows} x 2^${bits}`);
   checkFinite(`${where}: tables`, tables);
   if (each && groupSize < cols) throw rangeError(`${where}: groupSize`, "no groups with a table a row", groupSize);
-  checkCodes(`${where}: codes`, codes, shape, entries - 1);
+  const codes = checkCodes(`${where}: codes`, options.codes, shape, entries - 1);
   return fromCodes(where, lb, shape, { label: `codebook${bits}`, bits, codes, tables, scales });
 }
 
-type Imported = Pick<CommonOptions, "activation" | "kernel">;
-
 /** MXFP4 as published: blocks of 32 columns, E8M0 scales (OCP Microscaling Formats 1.0). Exact. */
-export function fromMxfp4(lb: Lowbit, options: Mxfp4Tensors & Imported): Matrix {
+export function fromMxfp4(lb: Lowbit, given: Mxfp4Tensors & ImportOptions): Matrix {
   const where = "codebook.fromMxfp4";
+  const options = readOptions<Mxfp4Tensors & ImportOptions>(where, given, { ...MXFP4_NAMES, ...IMPORT_NAMES });
   return fromImport(where, lb, "mxfp4", importMxfp4(where, options), options);
 }
 
 /** NVFP4 as published: blocks of 16 columns, E4M3 scales and one float32 scale. Exact. */
-export function fromNvfp4(lb: Lowbit, options: Nvfp4Tensors & Imported): Matrix {
+export function fromNvfp4(lb: Lowbit, given: Nvfp4Tensors & ImportOptions): Matrix {
   const where = "codebook.fromNvfp4";
+  const options = readOptions<Nvfp4Tensors & ImportOptions>(where, given, { ...NVFP4_NAMES, ...IMPORT_NAMES });
   return fromImport(where, lb, "nvfp4", importNvfp4(where, options), options);
 }
 
@@ -180,8 +204,9 @@ export function fromNvfp4(lb: Lowbit, options: Nvfp4Tensors & Imported): Matrix 
  * NF4 or FP4 of bitsandbytes (QLoRA, Dettmers et al. 2023). Its blocks run over the flattened matrix; where their borders
  * fall inside units of 8 columns, weights are stored twice, once for each of the two scales of such a unit.
  */
-export function fromBitsAndBytes(lb: Lowbit, options: BnbTensors & Imported): Matrix {
+export function fromBitsAndBytes(lb: Lowbit, given: BnbTensors & ImportOptions): Matrix {
   const where = "codebook.fromBitsAndBytes";
+  const options = readOptions<BnbTensors & ImportOptions>(where, given, { ...BNB_NAMES, ...IMPORT_NAMES });
   const imported = importBnb4(where, options);
   const { rows, cols, rest } = imported;
   const label = options.type ?? "nf4";
@@ -197,7 +222,7 @@ export function fromBitsAndBytes(lb: Lowbit, options: BnbTensors & Imported): Ma
   return makeRotated(where, lb, { label, rows, cols, pre: [], post: [], inners });
 }
 
-function fromImport(where: string, lb: Lowbit, label: string, imported: ImportedTable, options: Imported): Matrix {
+function fromImport(where: string, lb: Lowbit, label: string, imported: ImportedTable, options: ImportOptions): Matrix {
   const { rows, cols, groupSize, codes, scales, table } = imported;
   const { activation, kernel } = options;
   const shape = checkShape(where, "codebook4", {

@@ -1,6 +1,7 @@
 // MXFP4 (OCP Microscaling Formats 1.0): blocks of 32 columns of E2M1 with an E8M0 scale.
-import { checkChoice, checkOptions, rangeError } from "../../lib/check.ts";
+import { checkChoice, rangeError } from "../../lib/check.ts";
 import { e8m0ToFloat } from "../../lib/half.ts";
+import type { OptionNames, Settled } from "../../lib/options.ts";
 import { checkBytes, checkImportShape, checkMultiple, type ImportedTable } from "../shared/tensors.ts";
 import { E2M1_DOUBLED } from "./published.ts";
 
@@ -22,6 +23,14 @@ export interface Mxfp4Tensors {
   readonly scales?: Uint8Array | undefined;
 }
 
+export const MXFP4_NAMES: OptionNames<Mxfp4Tensors> = {
+  rows: [],
+  cols: [],
+  layout: [],
+  blocks: ["weight_packed"],
+  scales: ["weight_scale"],
+};
+
 const BLOCK = 32;
 
 /**
@@ -29,8 +38,7 @@ const BLOCK = 32;
  *
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, a scale of 255, which is NaN
  */
-export function importMxfp4(where: string, tensors: Mxfp4Tensors): ImportedTable {
-  checkOptions(`${where}: tensors`, tensors);
+export function importMxfp4(where: string, tensors: Settled<Mxfp4Tensors>): ImportedTable {
   const { rows, cols, groups } = checkImportShape(where, { ...tensors, groupSize: BLOCK });
   checkMultiple(`${where}: cols`, cols, BLOCK, "whole blocks");
   const layout = tensors.layout === undefined ? "interleaved" : tensors.layout;

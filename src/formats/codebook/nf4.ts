@@ -1,13 +1,7 @@
 // The 4-bit formats of bitsandbytes, NF4 and FP4: blocks of the flattened matrix with a float32 scale.
-import {
-  checkChoice,
-  checkFinite,
-  checkFloats,
-  checkInteger,
-  checkOptions,
-  MAX_COLS,
-  rangeError,
-} from "../../lib/check.ts";
+import { checkChoice, checkFinite, checkFloats, checkInteger, MAX_COLS, rangeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import type { OptionNames, Settled } from "../../lib/options.ts";
 import { UNIT_COLS } from "../../matrix/layout.ts";
 import { checkBytes, checkImportShape, type ImportedTable } from "../shared/tensors.ts";
 import { BNB_FP4, NF4 } from "./published.ts";
@@ -22,7 +16,7 @@ export interface BnbTensors {
   /** [ceil(rows · cols / 2)]: the high nibble of byte j is element 2j of the flattened matrix, the low one 2j + 1. */
   readonly packed: Uint8Array;
   /** float32 [ceil(rows · cols / blockSize)]; where it is quantised itself ("double quant"), what that stands for */
-  readonly absmax: Float32Array;
+  readonly absmax: FloatTensor;
   /** Elements of the flattened matrix that share a scale; default 64 */
   readonly blockSize?: number | undefined;
 }
@@ -32,6 +26,14 @@ export interface ImportedBnb extends ImportedTable {
   /** Of the same groups. A code is that of 0 here or in the first part. */
   readonly rest?: Pick<ImportedTable, "codes" | "scales">;
 }
+export const BNB_NAMES: OptionNames<BnbTensors> = {
+  rows: [],
+  cols: [],
+  type: ["quant_type", "bnb_4bit_quant_type"],
+  packed: ["weight"],
+  absmax: [],
+  blockSize: ["blocksize", "block_size"],
+};
 
 /**
  * The codes and scales. Blocks go on from one row to the next: where blockSize does not divide cols, the groups here are as
@@ -41,8 +43,7 @@ export interface ImportedBnb extends ImportedTable {
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, NaN or Infinity in absmax,
  * blocks so short that a unit has two borders
  */
-export function importBnb4(where: string, tensors: BnbTensors): ImportedBnb {
-  checkOptions(`${where}: tensors`, tensors);
+export function importBnb4(where: string, tensors: Settled<BnbTensors>): ImportedBnb {
   const type = tensors.type === undefined ? "nf4" : tensors.type;
   checkChoice(`${where}: type`, type, BNB_TYPES);
   const blockSize =

@@ -1,6 +1,8 @@
 // NVFP4: blocks of 16 columns of E2M1 with an E4M3 scale, and a float32 scale of the whole matrix.
-import { checkOptions, rangeError, typeError } from "../../lib/check.ts";
+import { checkLength, rangeError, typeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
 import { e4m3ToFloat } from "../../lib/half.ts";
+import type { OptionNames, Settled } from "../../lib/options.ts";
 import { checkBytes, checkImportShape, checkMultiple, type ImportedTable } from "../shared/tensors.ts";
 import { E2M1_DOUBLED } from "./published.ts";
 
@@ -12,9 +14,20 @@ export interface Nvfp4Tensors {
   readonly packed: Uint8Array;
   /** [rows, cols / 16], E4M3, row-major: not in the swizzled order in which tensor cores want them */
   readonly scales: Uint8Array;
-  /** What the block scales are multiplied by (`weight_scale_2`); a checkpoint with their divisor has 1 over it. Default 1. */
-  readonly globalScale?: number | undefined;
+  /** What the block scales are multiplied by (`weight_scale_2`): a number, or a tensor of one. Default 1. */
+  readonly globalScale?: number | FloatTensor | undefined;
+  /** What they are divided by (`weight_global_scale`), in checkpoints that have that in its place. */
+  readonly globalDivisor?: number | FloatTensor | undefined;
 }
+
+export const NVFP4_NAMES: OptionNames<Nvfp4Tensors> = {
+  rows: [],
+  cols: [],
+  packed: ["weight_packed", "weight"],
+  scales: ["weight_scale"],
+  globalScale: ["weight_scale_2"],
+  globalDivisor: ["weight_global_scale"],
+};
 
 const BLOCK = 16;
 
@@ -24,18 +37,21 @@ const BLOCK = 16;
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, a scale that is NaN, a global
  * scale that is not finite or takes scales out of float32
  */
-export function importNvfp4(where: string, tensors: Nvfp4Tensors): ImportedTable {
-  checkOptions(`${where}: tensors`, tensors);
+export function importNvfp4(where: string, tensors: Settled<Nvfp4Tensors>): ImportedTable {
   const { rows, cols, groups } = checkImportShape(where, { ...tensors, groupSize: BLOCK });
   checkMultiple(`${where}: cols`, cols, BLOCK, "whole blocks");
   const packed = checkBytes(`${where}: packed`, tensors.packed, (rows * cols) / 2, `rows ${rows} x cols ${cols} / 2`);
   const shape = `rows ${rows} x blocks of a row ${groups}`;
   const blockScales = checkBytes(`${where}: scales`, tensors.scales, rows * groups, shape);
-  const globalScale = tensors.globalScale === undefined ? 1 : tensors.globalScale;
-  if (typeof globalScale !== "number") throw typeError(`${where}: globalScale`, "a number", globalScale);
+  const [multiplier, divisor] = [oneOf(where, "globalScale", tensors), oneOf(where, "globalDivisor", tensors)];
+  if (multiplier !== undefined && divisor !== undefined) {
+    throw rangeError(`${where}: globalDivisor`, "globalScale or globalDivisor", "both");
+  }
+  const globalScale = multiplier ?? 1 / (divisor ?? 1);
   // 448 is the largest E4M3.
   if (!Number.isFinite(Math.fround(globalScale * 224))) {
-    throw rangeError(`${where}: globalScale`, "a number that leaves scales finite", globalScale);
+    const name = divisor === undefined ? "globalScale" : "globalDivisor";
+    throw rangeError(`${where}: ${name}`, "a number that leaves scales finite", multiplier ?? divisor);
   }
   const codes = new Uint8Array(rows * cols);
   for (let i = 0; i < packed.length; i++) {
@@ -43,6 +59,22 @@ export function importNvfp4(where: string, tensors: Nvfp4Tensors): ImportedTable
     codes[2 * i] = byte & 15;
     codes[2 * i + 1] = byte >> 4;
   }
-  const scales = e4m3ToFloat(`${where}: scales`, blockScales).map((scale) => (scale * globalScale) / 2);
+  // A division by the divisor itself, whose reciprocal is rounded.
+  const scales = e4m3ToFloat(`${where}: scales`, blockScales).map((scale) =>
+    divisor === undefined ? (scale * globalScale) / 2 : scale / divisor / 2,
+  );
   return { rows, cols, groupSize: BLOCK, codes, scales, table: E2M1_DOUBLED };
+}
+
+/** A number, or that of a tensor of one. */
+function oneOf(
+  where: string,
+  name: "globalScale" | "globalDivisor",
+  tensors: Settled<Nvfp4Tensors>,
+): number | undefined {
+  const value = tensors[name];
+  if (value === undefined || typeof value === "number") return value;
+  if (!(value instanceof Float32Array)) throw typeError(`${where}: ${name}`, "a number, or a tensor of one", value);
+  checkLength(`${where}: ${name}`, value, 1, "a number, or a tensor of one");
+  return value[0];
 }

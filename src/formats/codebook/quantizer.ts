@@ -1,6 +1,8 @@
 // Entries of a table for gptq.
 import type { IndexBits } from "../../kernels/types.ts";
-import { checkFinite, checkFloats, checkInteger, rangeError, typeError } from "../../lib/check.ts";
+import { checkFinite, checkFloatArray, checkFloats, checkInteger, rangeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, settleCopies } from "../../lib/options.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { levelOf, setThresholds } from "../../numeric/levels.ts";
 import { checkGroups, groupsOf } from "../../numeric/shape.ts";
@@ -10,12 +12,21 @@ export interface TableQuantizerOptions {
   readonly cols: number;
   readonly bits: IndexBits;
   /** [2^bits], or [rows, 2^bits] */
-  readonly tables: Float32Array;
+  readonly tables: FloatTensor;
   /** [rows, groups]. Default: 1 everywhere. */
-  readonly scales?: Float32Array;
+  readonly scales?: FloatTensor;
   /** Columns that share a scale. Default: cols. */
   readonly groupSize?: number;
 }
+
+const NAMES: OptionNames<TableQuantizerOptions> = {
+  rows: [],
+  cols: [],
+  bits: [],
+  tables: [],
+  scales: [],
+  groupSize: ["group_size"],
+};
 
 /** Pass its codes on to `codebook.pack`, with the tables and scales that it was made with. */
 export interface TableQuantizer extends Quantizer {
@@ -28,13 +39,15 @@ export interface TableQuantizer extends Quantizer {
  *
  * @throws TypeError, RangeError for a wrong argument, NaN or Infinity
  */
-export function tableQuantizer(options: TableQuantizerOptions): TableQuantizer {
+export function tableQuantizer(given: TableQuantizerOptions): TableQuantizer {
   const where = "tableQuantizer";
+  // Copies: the scales are still read when the caller goes on.
+  const options = settleCopies(where, readOptions(where, given, NAMES));
   const shape = checkGroups(where, options);
   const { rows, cols, groupSize } = shape;
-  const { bits, tables, scales } = options;
+  const { bits, scales } = options;
   const size = 2 ** checkInteger(`${where}: bits`, bits, 2, 4);
-  if (!(tables instanceof Float32Array)) throw typeError(`${where}: tables`, "a Float32Array", tables);
+  const tables = checkFloatArray(`${where}: tables`, options.tables);
   if (tables.length !== size && tables.length !== rows * size) {
     throw rangeError(`${where}: tables`, `length ${size} or ${rows * size} (rows ${rows})`, String(tables.length));
   }

@@ -1,18 +1,27 @@
 // iFairy (arXiv:2508.05571): the master weights of its checkpoints, and the blocks of its port to llama.cpp.
-import { checkFinite, checkFloats, checkLength, checkOptions, rangeError, typeError } from "../../lib/check.ts";
+import { checkFinite, checkFloats, rangeError, typeError } from "../../lib/check.ts";
 import type { ComplexArray } from "../../lib/complex-array.ts";
-import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { halfToFloat } from "../../lib/half.ts";
+import type { OptionNames, Settled } from "../../lib/options.ts";
 import { checkBytes, checkImportShape, checkMultiple, type ImportShape } from "../shared/tensors.ts";
 import type { ComplexCodes } from "./quantize.ts";
 
 export interface IfairyMaster {
   readonly rows: number;
   readonly cols: number;
-  /** `weight_real` [rows, cols]: float32, or the bits of bfloat16 */
-  readonly weightReal: Float32Array | Uint16Array;
+  /** `weight_real` [rows, cols]; published as bfloat16: `{ dtype: "bfloat16", data }` */
+  readonly weightReal: FloatTensor;
   /** `weight_imag` [rows, cols] */
-  readonly weightImag: Float32Array | Uint16Array;
+  readonly weightImag: FloatTensor;
 }
+
+export const MASTER_NAMES: OptionNames<IfairyMaster> = {
+  rows: [],
+  cols: [],
+  weightReal: ["weight_real"],
+  weightImag: ["weight_imag"],
+};
 
 export interface IfairyBlocks {
   readonly rows: number;
@@ -26,6 +35,8 @@ export interface IfairyBlocks {
    */
   readonly run?: 16 | 32;
 }
+
+export const BLOCK_NAMES: OptionNames<IfairyBlocks> = { rows: [], cols: [], blocks: [], run: [] };
 
 /** Complex codes as `complex.pack` takes them. The model multiplies W conj(x). */
 export interface ImportedComplex extends ImportShape, ComplexCodes {}
@@ -42,20 +53,12 @@ const POWER_OF_I = [2, 0, 3, 1] as const;
  *
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, NaN or Infinity
  */
-export function fromMaster(where: string, master: IfairyMaster): ComplexArray {
-  checkOptions(`${where}: master`, master);
+export function fromMaster(where: string, master: Settled<IfairyMaster>): ComplexArray {
   const { rows, cols } = checkImportShape(where, { ...master, groupSize: 1 });
   const shape = `rows ${rows} x cols ${cols}`;
   const floatsOf = (name: "weightReal" | "weightImag"): Float32Array => {
     const at = `${where}: ${name}`;
-    const value = master[name];
-    if (!(value instanceof Uint16Array)) {
-      const floats = checkFloats(at, value, rows * cols, shape);
-      checkFinite(at, floats, "finite weights");
-      return floats;
-    }
-    checkLength(at, value, rows * cols, shape);
-    const floats = bfloat16ToFloat(at, value);
+    const floats = checkFloats(at, master[name], rows * cols, shape);
     checkFinite(at, floats, "finite weights");
     return floats;
   };
@@ -69,8 +72,7 @@ export function fromMaster(where: string, master: IfairyMaster): ComplexArray {
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, a scale that is 0, NaN or
  * infinite, with its block
  */
-export function fromBlocks(where: string, tensors: IfairyBlocks): ImportedComplex {
-  checkOptions(`${where}: tensors`, tensors);
+export function fromBlocks(where: string, tensors: Settled<IfairyBlocks>): ImportedComplex {
   const { rows, cols, groups } = checkImportShape(where, { ...tensors, groupSize: BLOCK });
   checkMultiple(`${where}: cols`, cols, BLOCK, "whole blocks");
   const { run = 32 } = tensors;

@@ -1,8 +1,10 @@
 import { checkChoice, rangeError } from "../../lib/check.ts";
 import type { ComplexArray } from "../../lib/complex-array.ts";
-import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import type { ComplexTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
 import { type ComplexMatrix, type Conjugate, HalvesMatrix } from "../../matrix/complex.ts";
-import { type CommonOptions, checkShape, type Shape } from "../../matrix/shape.ts";
+import { COMMON_NAMES, type CommonOptions, checkShape, IMPORT_NAMES, type Shape } from "../../matrix/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import * as ifairy from "./ifairy.ts";
 import { checkPlane, makeComplexPlanes } from "./planes.ts";
@@ -24,7 +26,7 @@ export interface ComplexPackOptions extends ComplexOptions {
    * s_re and s_im, of equal length: one a matrix [1] or a group of columns [ceil(cols / groupSize)], which all rows share;
    * or [rows], [rows, ceil(cols / groupSize)]. Not 0.
    */
-  readonly scales: ComplexArray;
+  readonly scales: ComplexTensor;
 }
 
 export interface ComplexQuantizeOptions extends ComplexOptions, ProgressOptions {
@@ -37,6 +39,10 @@ export interface ComplexQuantizeOptions extends ComplexOptions, ProgressOptions 
   readonly ties?: Ties;
 }
 
+const NAMES: OptionNames<ComplexOptions> = { ...COMMON_NAMES, conjugate: [] };
+const PACK: OptionNames<ComplexPackOptions> = { ...NAMES, codes: [], scales: [] };
+const QUANTIZE: OptionNames<ComplexQuantizeOptions> = { ...NAMES, ...PROGRESS_NAMES, scale: [], ties: [] };
+
 const CONJUGATES = ["none", "x", "w"] as const;
 
 /**
@@ -47,28 +53,25 @@ const CONJUGATES = ["none", "x", "w"] as const;
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: ComplexArray, options: ComplexQuantizeOptions): ComplexMatrix {
-  const where = "complex.quantize";
-  const { shape, conjugate, steps } = begin(where, w, options);
-  return fromCodes(where, lb, shape, conjugate, runNow(where, steps, options));
+export function quantize(lb: Lowbit, w: ComplexTensor, options: ComplexQuantizeOptions): ComplexMatrix {
+  return callNow("complex.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
 export async function quantizeAsync(
   lb: Lowbit,
-  w: ComplexArray,
+  w: ComplexTensor,
   options: ComplexQuantizeOptions,
 ): Promise<ComplexMatrix> {
-  const where = "complex.quantizeAsync";
-  const { shape, conjugate, steps } = begin(where, w, options);
-  return fromCodes(where, lb, shape, conjugate, await runAsync(where, steps, options));
+  return callAsync("complex.quantizeAsync", QUANTIZE, quantized, lb, w, options);
 }
 
-function begin(
+function* quantized(
   where: string,
+  lb: Lowbit,
   w: ComplexArray,
-  options: ComplexQuantizeOptions,
-): { shape: Shape; conjugate: Conjugate; steps: Steps<ComplexCodes> } {
+  options: Settled<ComplexQuantizeOptions>,
+): Steps<ComplexMatrix> {
   const { shape, conjugate } = check(where, options);
   const { scale = "matrix", ties, groupSize } = options;
   checkChoice(`${where}: scale`, scale, COMPLEX_SCALES);
@@ -78,7 +81,8 @@ function begin(
   if (scale === "matrix" && groupSize !== undefined) {
     throw rangeError(`${where}: groupSize`, 'none for scale "matrix" ("tile" or "row" have groups)', groupSize);
   }
-  return { shape, conjugate, steps: phaseCodes(where, w, shape, { scale, ...(ties !== undefined && { ties }) }) };
+  const codes = yield* phaseCodes(where, w, shape, { scale, ...(ties !== undefined && { ties }) });
+  return fromCodes(where, lb, shape, conjugate, codes);
 }
 
 /**
@@ -87,16 +91,25 @@ function begin(
  * @throws TypeError, RangeError for a wrong argument, a code over 3 (its index is named), a scale that is 0, NaN or
  * Infinity; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: ComplexPackOptions): ComplexMatrix {
+export function pack(lb: Lowbit, given: ComplexPackOptions): ComplexMatrix {
   const where = "complex.pack";
+  const options = readOptions(where, given, PACK);
   const { shape, conjugate } = check(where, options);
   return fromCodes(where, lb, shape, conjugate, checkPlane(`${where}: `, options, shape));
 }
 
-/** `weight_real` and `weight_imag` of an iFairy checkpoint: bits of bfloat16, or float32. */
+/** `weight_real` and `weight_imag` of an iFairy checkpoint: bfloat16 as published, or float32. */
 export interface IfairyMasterOptions
   extends ifairy.IfairyMaster,
     Omit<ComplexQuantizeOptions, "rows" | "cols" | "groupSize" | "scale"> {}
+
+const MASTER: OptionNames<IfairyMasterOptions> = {
+  ...ifairy.MASTER_NAMES,
+  ...IMPORT_NAMES,
+  ...PROGRESS_NAMES,
+  conjugate: [],
+  ties: [],
+};
 
 /**
  * A layer of an iFairy checkpoint, quantised as the model does when it is loaded.
@@ -104,14 +117,24 @@ export interface IfairyMasterOptions
  * @throws as quantize
  */
 export function fromIfairy(lb: Lowbit, options: IfairyMasterOptions): ComplexMatrix {
-  const where = "complex.fromIfairy";
-  const w = ifairy.fromMaster(where, options);
-  const { shape, conjugate, steps } = begin(where, w, imported(options));
-  return fromCodes(where, lb, shape, conjugate, runNow(where, steps, options));
+  return callNow("complex.fromIfairy", MASTER, masterQuantized, lb, undefined, options);
+}
+
+function* masterQuantized(
+  where: string,
+  lb: Lowbit,
+  _: undefined,
+  options: Settled<IfairyMasterOptions>,
+): Steps<ComplexMatrix> {
+  const { weightReal, weightImag, ...rest } = options;
+  const w = ifairy.fromMaster(where, { rows: rest.rows, cols: rest.cols, weightReal, weightImag });
+  return yield* quantized(where, lb, w, imported(rest));
 }
 
 /** Blocks of the llama.cpp port of iFairy: 68 bytes for 256 weights. */
 export interface IfairyBlocksOptions extends ifairy.IfairyBlocks, Omit<ComplexOptions, "rows" | "cols" | "groupSize"> {}
+
+const BLOCKS: OptionNames<IfairyBlocksOptions> = { ...ifairy.BLOCK_NAMES, ...IMPORT_NAMES, conjugate: [] };
 
 /**
  * A tensor of the llama.cpp port of iFairy.
@@ -119,8 +142,9 @@ export interface IfairyBlocksOptions extends ifairy.IfairyBlocks, Omit<ComplexOp
  * @throws TypeError, RangeError for a wrong argument, a scale that is 0, NaN or infinite (its block is named);
  * OutOfMemoryError
  */
-export function fromIfairyBlocks(lb: Lowbit, options: IfairyBlocksOptions): ComplexMatrix {
+export function fromIfairyBlocks(lb: Lowbit, given: IfairyBlocksOptions): ComplexMatrix {
   const where = "complex.fromIfairyBlocks";
+  const options = readOptions(where, given, BLOCKS);
   const { groupSize, codes, scales } = ifairy.fromBlocks(where, options);
   const { shape, conjugate } = check(where, { ...imported(options), groupSize });
   return fromCodes(where, lb, shape, conjugate, { codes, scales });

@@ -1,6 +1,8 @@
 // What complex and fairy2i share: planes of i^code, each stored as two sign planes and two matrices of scales.
+import { lengthOf } from "../../lib/arrays.ts";
 import { checkFinite, rangeError } from "../../lib/check.ts";
 import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
+import type { ComplexTensor } from "../../lib/floats.ts";
 import type { Conjugate } from "../../matrix/complex.ts";
 import { scaleFloats, scalePlace, scalesAt } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
@@ -18,17 +20,32 @@ export interface ComplexPlane extends ComplexCodes {
   readonly conjugate: Conjugate;
 }
 
+/** Codes and scales of a plane as callers have them: what `ComplexCodes` are. */
+export interface ComplexPlaneTensors {
+  /** [rows, cols] of 0 to 3 */
+  readonly codes: Uint8Array;
+  /** s_re and s_im */
+  readonly scales: ComplexTensor;
+}
+
 /** Checks the codes and scales of a plane of rows x cols. */
-export function checkPlane(where: string, { codes, scales }: ComplexCodes, shape: Shape): ComplexCodes {
-  checkCodes(`${where}codes`, codes, shape, 3);
-  return { codes, scales: checkPlaneScales(`${where}scales`, scales, shape) };
+export function checkPlane(
+  where: string,
+  { codes, scales }: { readonly codes: unknown; readonly scales: unknown },
+  shape: Shape,
+): ComplexCodes {
+  return {
+    codes: checkCodes(`${where}codes`, codes, shape, 3),
+    scales: checkPlaneScales(`${where}scales`, scales, shape),
+  };
 }
 
 // re and im [groups], the same for all rows, or [rows, groups]; finite and not zero.
 function checkPlaneScales(where: string, value: unknown, shape: Shape): ComplexArray {
   const groups = groupsOf(shape);
   const most = shape.rows * groups;
-  const length = (value as ComplexArray | undefined)?.re?.length === groups ? groups : most;
+  const re = (value as ComplexArray | undefined)?.re;
+  const length = ArrayBuffer.isView(re) && lengthOf(re) === groups ? groups : most;
   const lengths = `rows ${shape.rows}, groups of a row ${groups}; ${groups} if rows share them`;
   const scales = checkComplex(where, value, length, lengths);
   for (const part of ["re", "im"] as const) {

@@ -1,16 +1,26 @@
 import {
+  checkArray,
   checkChoice,
   checkFinite,
   checkFloats,
   checkInteger,
   checkLength,
-  checkOptions,
   rangeError,
   typeError,
 } from "../../lib/check.ts";
-import { type ProgressOptions, part, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, part, type Steps } from "../../lib/progress.ts";
 import type { Inner } from "../../matrix/rotated.ts";
-import { type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
+import {
+  COMMON_NAMES,
+  type CommonOptions,
+  checkScales,
+  checkShape,
+  LAYER_NAMES,
+  type LayerOptions,
+  type Shape,
+} from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { checkHessian, work as feedback } from "../../numeric/gptq.ts";
 import { checkWeights } from "../../numeric/shape.ts";
@@ -18,7 +28,7 @@ import { engineOf } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { checkSize, layerSigns, makeLayer, rotateHessian, rotateLayer } from "../shared/layer.ts";
 import { checkScaleTensor } from "../shared/tensors.ts";
-import * as uniform from "../uniform/index.ts";
+import { makeUniform } from "../shared/uniform-matrix.ts";
 import { makeLattice } from "./matrix.ts";
 import { CODE_SCALE, type E8pFit, E8pQuantizer, e8pCodes, e8pScale, RESIDUAL_SCALE } from "./quantize.ts";
 import {
@@ -32,8 +42,6 @@ import {
   quipHalfIntegers,
 } from "./quip.ts";
 import { D4_COLS, d4Entries, E8_COLS } from "./tables.ts";
-
-type LayerOptions = Omit<CommonOptions, "groupSize">;
 
 /**
  * QuIP# (Tseng et al. 2024, arXiv 2402.04396): y = SV ⊙ H (Ŵ · Hᵀ (SU ⊙ x)), H orthonormal Walsh-Hadamard transforms, SU
@@ -56,7 +64,7 @@ export interface E8pQuantizeOptions extends LayerOptions, ProgressOptions {
    * [cols, cols], Σ x xᵀ over inputs or any multiple: codes are then chosen from the last to the first with the errors of
    * those after them fed back (LDLQ), so that W x changes less. It takes O(rows · cols²).
    */
-  readonly hessian?: Float32Array | Float64Array;
+  readonly hessian?: FloatTensor | Float64Array;
 }
 
 /** Tensors of a layer as QuIP# publishes them. */
@@ -71,15 +79,34 @@ export interface QuipTensors extends LayerOptions {
    * [rows, cols / 8] of HI4B1C.
    */
   readonly Qidxs: QuipIndices;
-  /** [cols], as float32 or the bits of float16 */
-  readonly SU: Float32Array | Uint16Array;
+  /** [cols]; float16 as published */
+  readonly SU: FloatTensor;
   /** [rows] */
-  readonly SV: Float32Array | Uint16Array;
+  readonly SV: FloatTensor;
   /** A number, or [rows] for fused layers whose members have one each. Default 1: newer files have it in SV. */
-  readonly Wscale?: number | Float32Array;
+  readonly Wscale?: number | FloatTensor;
   /** [cols]: x is divided by it first. */
-  readonly scaleWH?: Float32Array | Uint16Array;
+  readonly scaleWH?: FloatTensor;
 }
+
+const QUANTIZE: OptionNames<E8pQuantizeOptions> = {
+  ...LAYER_NAMES,
+  ...PROGRESS_NAMES,
+  bits: [],
+  seed: [],
+  scale: [],
+  hessian: [],
+};
+const PACK: OptionNames<QuipTensors> = {
+  ...LAYER_NAMES,
+  codebook: ["codebook_id"],
+  version: ["codebook_version"],
+  Qidxs: [],
+  SU: [],
+  SV: [],
+  Wscale: [],
+  scaleWH: [],
+};
 
 /**
  * Rotates the weights by random signs and Hadamard transforms on both sides, and rounds every 8 to the nearest code.
@@ -88,17 +115,18 @@ export interface QuipTensors extends LayerOptions {
  * @throws TypeError, RangeError for a wrong argument, a size without a transform (the nearest that have one are named) or
  * NaN or Infinity in w; the reason of an aborted signal; OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: E8pQuantizeOptions): Matrix {
-  const where = "e8p.quantize";
-  const checked = checkQuantize(where, lb, options);
-  return fromFit(where, lb, checked, runNow(where, fitOf(where, lb, w, checked), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: E8pQuantizeOptions): Matrix {
+  return callNow("e8p.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: E8pQuantizeOptions): Promise<Matrix> {
-  const where = "e8p.quantizeAsync";
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: E8pQuantizeOptions): Promise<Matrix> {
+  return callAsync("e8p.quantizeAsync", QUANTIZE, quantized, lb, w, options);
+}
+
+function* quantized(where: string, lb: Lowbit, w: Float32Array, options: Settled<E8pQuantizeOptions>): Steps<Matrix> {
   const checked = checkQuantize(where, lb, options);
-  return fromFit(where, lb, checked, await runAsync(where, fitOf(where, lb, w, checked), options));
+  return fromFit(where, lb, checked, yield* fitOf(where, lb, w, checked));
 }
 
 interface Checked {
@@ -110,7 +138,7 @@ interface Checked {
   readonly hessian: Float32Array | Float64Array | undefined;
 }
 
-function checkQuantize(where: string, lb: unknown, options: E8pQuantizeOptions): Checked {
+function checkQuantize(where: string, lb: unknown, options: Settled<E8pQuantizeOptions>): Checked {
   engineOf(where, lb);
   const shape = checkLayer(where, options, 1, E8_COLS);
   const { seed = 0, scale } = options;
@@ -125,10 +153,6 @@ function checkQuantize(where: string, lb: unknown, options: E8pQuantizeOptions):
 
 /** Shape of a layer: both sides have a transform, and are multiples of what the layout keeps together. */
 function checkLayer(where: string, options: LayerOptions, rowMultiple: number, colMultiple: number): Shape {
-  checkOptions(`${where}: options`, options);
-  if ("groupSize" in options && options.groupSize !== undefined) {
-    throw rangeError(`${where}: groupSize`, "no groups: one scale for the rotated matrix", String(options.groupSize));
-  }
   const shape = checkShape(where, "e8p", options);
   checkSize(`${where}: cols`, shape.cols, colMultiple);
   checkSize(`${where}: rows`, shape.rows, rowMultiple);
@@ -193,10 +217,10 @@ function latticeInners(where: string, lb: Lowbit, shape: Shape, bits: 2 | 3 | 4,
  * @throws TypeError, RangeError for a wrong argument, an unknown codebook, a shape that its layout or the transforms cannot
  * have, NaN or Infinity, a zero in scaleWH; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: QuipTensors): Matrix {
+export function pack(lb: Lowbit, given: QuipTensors): Matrix {
   const where = "e8p.pack";
+  const options = readOptions(where, given, PACK);
   engineOf(where, lb);
-  checkOptions(`${where}: options`, options);
   const codebook = checkCodebook(`${where}: codebook`, options.codebook);
   const { version = 1, Qidxs, SU, SV, Wscale = 1, scaleWH } = options;
   if (version !== 0 && version !== 1) throw rangeError(`${where}: version`, "0 or 1", version);
@@ -205,11 +229,11 @@ export function pack(lb: Lowbit, options: QuipTensors): Matrix {
   const shape = checkLayer(where, options, rowMultiple, colMultiple);
   const { rows, cols } = shape;
   const su = checkScaleTensor(`${where}: SU`, SU, cols, `cols ${cols}`);
-  const given = checkScaleTensor(`${where}: SV`, SV, rows, `rows ${rows}`);
+  const plain = checkScaleTensor(`${where}: SV`, SV, rows, `rows ${rows}`);
   const wh = scaleWH && checkScaleTensor(`${where}: scaleWH`, scaleWH, cols, `cols ${cols}`);
   const zero = wh ? wh.indexOf(0) : -1;
   if (zero >= 0) throw rangeError(`${where}: scaleWH`, "no zeros", `0 at index ${zero}`);
-  const sv = scaledBy(`${where}: Wscale`, given, Wscale);
+  const sv = scaledBy(`${where}: Wscale`, plain, Wscale);
   const inners = innersOf(where, lb, shape, codebook, version, Qidxs);
   const bits = { E8P12: "", E8P12RVQ3B: "3", E8P12RVQ4B: "4", D4: " D4", HI4B1C: " HI4B1C" }[codebook];
   return makeLayer(where, lb, shape, { label: `e8p${bits}`, inners, su, sv, ...(wh && { wh }) });
@@ -244,10 +268,17 @@ function innersOf(
   const { rows, cols, activation, kernel } = shape;
   const at = `${where}: Qidxs`;
   if (codebook === "D4" || codebook === "HI4B1C") {
-    const common = { rows, cols, activation, ...(kernel !== undefined && { kernel }), scales: Float32Array.of(1) };
     const half = codebook === "HI4B1C";
     const codes = half ? quipHalfIntegers(at, Qidxs, rows, cols) : d4Codes(quipD4(at, Qidxs, rows, cols));
-    const matrix = uniform.pack(lb, { ...common, bits: half ? 4 : 3, codes, zeros: Float32Array.of(half ? 7.5 : 2.5) });
+    const bits = half ? 4 : 3;
+    const inner = checkShape(where, `uniform${bits}`, {
+      rows,
+      cols,
+      activation,
+      ...(kernel !== undefined && { kernel }),
+    });
+    const [scales, zeros] = [Float32Array.of(1), Float32Array.of(half ? 7.5 : 2.5)];
+    const matrix = makeUniform(where, lb, inner, bits, { codes, scales, zeros });
     return [{ matrix }];
   }
   if (version === 0) {
@@ -280,8 +311,10 @@ export interface E8pCodes extends CommonOptions {
   /** [rows, ceil(cols / 8)] */
   readonly codes: Uint16Array;
   /** [1], [rows] or [rows, ceil(cols / groupSize)]. Default: 1. */
-  readonly scales?: Float32Array;
+  readonly scales?: FloatTensor;
 }
+
+const CODES: OptionNames<E8pCodes> = { ...COMMON_NAMES, codebook: [], codes: [], scales: [] };
 
 /** Entries are stored as whole numbers: 4w of E8P, 2w of E81B. */
 const ENTRY = { e8p: 1 / 4, e81b: 1 / 2 } as const;
@@ -293,11 +326,11 @@ const ENTRY = { e8p: 1 / 4, e81b: 1 / 2 } as const;
  */
 export function packCodes(lb: Lowbit, options: E8pCodes): Matrix {
   const where = "e8p.packCodes";
-  const codebook = options?.codebook === undefined ? "e8p" : options.codebook;
+  const all = readOptions(where, options, CODES);
+  const { codebook = "e8p", scales = Float32Array.of(1) } = all;
   if (codebook !== "e8p" && codebook !== "e81b") throw rangeError(`${where}: codebook`, `"e8p" | "e81b"`, codebook);
-  const shape = checkShape(where, codebook, options);
-  const { codes, scales = Float32Array.of(1) } = options;
-  checkCodeRows(`${where}: codes`, codes, shape, codebook === "e8p" ? 65535 : 255);
+  const shape = checkShape(where, codebook, all);
+  const codes = checkCodeRows(`${where}: codes`, all.codes, shape, codebook === "e8p" ? 65535 : 255);
   const given = checkScales(`${where}: scales`, scales, shape);
   return makeLattice(where, lb, codebook, {
     label: codebook,
@@ -307,8 +340,8 @@ export function packCodes(lb: Lowbit, options: E8pCodes): Matrix {
   });
 }
 
-function checkCodeRows(where: string, codes: unknown, { rows, cols }: Shape, most: number): void {
-  if (!(codes instanceof Uint16Array)) throw typeError(where, "a Uint16Array", codes);
+function checkCodeRows(where: string, given: unknown, { rows, cols }: Shape, most: number): Uint16Array {
+  const codes = checkArray(where, given, ["Uint16Array"]);
   checkLength(
     where,
     codes,
@@ -317,4 +350,5 @@ function checkCodeRows(where: string, codes: unknown, { rows, cols }: Shape, mos
   );
   const bad = codes.findIndex((code) => code > most);
   if (bad >= 0) throw rangeError(where, `0 to ${most}`, `${codes[bad]} at index ${bad}`);
+  return codes;
 }

@@ -1,24 +1,27 @@
 import {
+  checkArray,
   checkFinite,
+  checkFloatArray,
   checkFloats,
   checkInteger,
   checkLength,
-  checkOptions,
   rangeError,
   typeError,
 } from "../../lib/check.ts";
-import { type ProgressOptions, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
 import { readGroupValues, tablesAt, UNIT_COLS } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
-import { type CommonOptions, checkShape, type Shape } from "../../matrix/shape.ts";
+import { COMMON_NAMES, type CommonOptions, checkShape, type ImportOptions, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
-import { checkHessian, work as feedback } from "../../numeric/gptq.ts";
+import { checkHessian, work as feedback, QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
 import { checkWeights, groupsOf } from "../../numeric/shape.ts";
 import { engineOf } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { Step } from "../../transforms/steps.ts";
-import * as uniform from "../uniform/index.ts";
+import { makeUniform } from "../shared/uniform-matrix.ts";
 import { readNibbles, writeVectors } from "./bytes.ts";
 import { LEAST_MU, MOST_MU } from "./companding.ts";
 import { checkBasis, GLVQ_DIMENSIONS, type GlvqBits, type GlvqDimension } from "./group.ts";
@@ -33,7 +36,7 @@ import { decodeColumn, makeTable, readTable, storedTables, UNITS, type VectorTab
  *
  * groupSize: columns that share G, a multiple of 32 (default 128), or cols or more.
  */
-interface GlvqOptions extends CommonOptions {
+export interface GlvqOptions extends CommonOptions {
   /** Bits of z, 2 to 4; 2 with companding. Default 2. */
   readonly bits?: GlvqBits;
   /** d: 8 (default), 16 or 32. */
@@ -52,7 +55,7 @@ export interface GlvqQuantizeOptions extends GlvqOptions, ProgressOptions {
    * [cols, cols], Σ x xᵀ over inputs or any multiple: points are then chosen from the last vector to the first with the
    * errors of those after them fed back, so that W x changes less. It takes O(rows · cols²).
    */
-  readonly hessian?: Float32Array | Float64Array;
+  readonly hessian?: FloatTensor | Float64Array;
 }
 
 /** What `encode` found and `pack` takes. */
@@ -74,7 +77,27 @@ export interface GlvqCodes {
   readonly gains?: Float32Array;
 }
 
-export interface GlvqPackOptions extends GlvqCodes, Pick<CommonOptions, "activation" | "kernel"> {}
+/** `GlvqCodes`, of whatever tensors. */
+export interface GlvqPackOptions extends Omit<GlvqCodes, "bases" | "scales" | "mu" | "gains">, ImportOptions {
+  /** [groups][d, d] */
+  readonly bases: FloatTensor;
+  /** [1] or [rows]. Default 1. */
+  readonly scales?: FloatTensor;
+  /** [1] or [groups], 10 to 255: companded. */
+  readonly mu?: FloatTensor;
+  /** [1] or [groups]. Default 1. */
+  readonly gains?: FloatTensor;
+}
+
+const NAMES: OptionNames<GlvqOptions> = { ...COMMON_NAMES, bits: [], dimension: [] };
+const QUANTIZE: OptionNames<GlvqQuantizeOptions> = {
+  ...NAMES,
+  ...PROGRESS_NAMES,
+  mu: [],
+  iterations: [],
+  hessian: [],
+};
+const PACK: OptionNames<GlvqPackOptions> = { ...NAMES, codes: [], bases: [], scales: [], mu: [], gains: [] };
 
 /**
  * G of each group from the Cholesky factor of its covariance, then points (Babai's nearest plane and a search around it)
@@ -84,31 +107,35 @@ export interface GlvqPackOptions extends GlvqCodes, Pick<CommonOptions, "activat
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: GlvqQuantizeOptions): Matrix {
-  const where = "glvq.quantize";
-  const job = quantizeJob(where, lb, options);
-  return makeGlvq(where, lb, job, runNow(where, codesOf(job, w), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: GlvqQuantizeOptions): Matrix {
+  return callNow("glvq.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: GlvqQuantizeOptions): Promise<Matrix> {
-  const where = "glvq.quantizeAsync";
-  const job = quantizeJob(where, lb, options);
-  return makeGlvq(where, lb, job, await runAsync(where, codesOf(job, w), options));
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: GlvqQuantizeOptions): Promise<Matrix> {
+  return callAsync("glvq.quantizeAsync", QUANTIZE, quantized, lb, w, options);
 }
 
 /** What `quantize` packs: `pack(lb, encode(lb, w, options))` is `quantize(lb, w, options)`. */
-export function encode(lb: Lowbit, w: Float32Array, options: GlvqQuantizeOptions): GlvqCodes {
-  const where = "glvq.encode";
-  const job = quantizeJob(where, lb, options);
-  return codesWith(job, runNow(where, codesOf(job, w), options));
+export function encode(lb: Lowbit, w: FloatTensor, options: GlvqQuantizeOptions): GlvqCodes {
+  return callNow("glvq.encode", QUANTIZE, encoded, lb, w, options);
 }
 
 /** As `encode`, with turns for the event loop. */
-export async function encodeAsync(lb: Lowbit, w: Float32Array, options: GlvqQuantizeOptions): Promise<GlvqCodes> {
-  const where = "glvq.encodeAsync";
+export async function encodeAsync(lb: Lowbit, w: FloatTensor, options: GlvqQuantizeOptions): Promise<GlvqCodes> {
+  return callAsync("glvq.encodeAsync", QUANTIZE, encoded, lb, w, options);
+}
+
+type QuantizeOptions = Settled<GlvqQuantizeOptions>;
+
+function* quantized(where: string, lb: Lowbit, w: Float32Array, options: QuantizeOptions): Steps<Matrix> {
   const job = quantizeJob(where, lb, options);
-  return codesWith(job, await runAsync(where, codesOf(job, w), options));
+  return makeGlvq(where, lb, job, yield* codesOf(job, w));
+}
+
+function* encoded(where: string, lb: Lowbit, w: Float32Array, options: QuantizeOptions): Steps<GlvqCodes> {
+  const job = quantizeJob(where, lb, options);
+  return codesWith(job, yield* codesOf(job, w));
 }
 
 function codesWith({ shape: { rows, cols, groupSize }, bits, dimension }: Job, fit: GlvqFit): GlvqCodes {
@@ -121,20 +148,21 @@ function codesWith({ shape: { rows, cols, groupSize }, bits, dimension }: Job, f
  * @throws TypeError, RangeError for arrays that do not fit each other, a code of too many bits (its index is named), a G
  * that is singular or of a condition above 1e6 (its group is named), μ out of range, NaN or Infinity; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: GlvqPackOptions): Matrix {
+export function pack(lb: Lowbit, given: GlvqPackOptions): Matrix {
   const where = "glvq.pack";
-  const job = checkJob(where, lb, options, options?.mu !== undefined);
+  const options = readOptions(where, given, PACK, "options", QUANTIZER_MEMBERS);
+  const job = checkJob(where, lb, options, options.mu !== undefined);
   const { bits, dimension: d, shape } = job;
   const { rows, cols } = shape;
   const groups = groupsOf(shape);
-  const { codes, bases, scales = Float32Array.of(1), mu, gains = Float32Array.of(1) } = options;
-  if (!(codes instanceof Uint8Array)) throw typeError(`${where}: codes`, "a Uint8Array", codes);
+  const { scales = Float32Array.of(1), mu, gains = Float32Array.of(1) } = options;
+  const codes = checkArray(`${where}: codes`, options.codes, ["Uint8Array"]);
   const padded = Math.ceil(cols / d) * d;
   checkLength(`${where}: codes`, codes, rows * padded, `rows ${rows} x ${padded}, cols ${cols} as vectors of ${d}`);
   const most = 2 ** bits - 1;
   const bad = codes.findIndex((code) => code > most);
   if (bad >= 0) throw rangeError(`${where}: codes`, `0 to ${most}`, `${codes[bad]} at index ${bad}`);
-  checkFloats(`${where}: bases`, bases, groups * d * d, `groups ${groups} x ${d} x ${d}`);
+  const bases = checkFloats(`${where}: bases`, options.bases, groups * d * d, `groups ${groups} x ${d} x ${d}`);
   checkFinite(`${where}: bases`, bases);
   for (let group = 0; group < groups; group++) {
     checkBasis(`${where}: bases: group ${group}`, bases.subarray(group * d * d, (group + 1) * d * d), d);
@@ -151,8 +179,8 @@ export function pack(lb: Lowbit, options: GlvqPackOptions): Matrix {
   return makeGlvq(where, lb, job, { ...fit, mu: spread(each, groups), gains: spread(gain, groups) });
 }
 
-function checkOneOr(where: string, values: unknown, count: number, name: string): Float32Array {
-  if (!(values instanceof Float32Array)) throw typeError(where, "a Float32Array", values);
+function checkOneOr(where: string, given: unknown, count: number, name: string): Float32Array {
+  const values = checkFloatArray(where, given);
   if (values.length !== 1 && values.length !== count) {
     throw rangeError(where, `length 1 or ${count} (${name} ${count})`, String(values.length));
   }
@@ -183,7 +211,6 @@ const GROUP_SIZE = 128;
 
 function checkJob(where: string, lb: unknown, options: GlvqOptions, companded: boolean): Job {
   engineOf(where, lb);
-  checkOptions(`${where}: options`, options);
   const { groupSize = GROUP_SIZE } = options;
   const shape = checkShape(where, "glvq", { ...options, groupSize });
   const bits = checkInteger(`${where}: bits`, options.bits === undefined ? 2 : options.bits, 2, 4) as GlvqBits;
@@ -201,8 +228,7 @@ function checkJob(where: string, lb: unknown, options: GlvqOptions, companded: b
 /** Sums of a group fit 32 bits. */
 const MAX_GROUP = 65536;
 
-function quantizeJob(where: string, lb: unknown, options: GlvqQuantizeOptions): QuantizeJob {
-  checkOptions(`${where}: options`, options);
+function quantizeJob(where: string, lb: unknown, options: QuantizeOptions): QuantizeJob {
   const { mu = false, hessian } = options;
   const job = checkJob(where, lb, options, mu !== false);
   if (typeof mu === "number") {
@@ -214,10 +240,10 @@ function quantizeJob(where: string, lb: unknown, options: GlvqQuantizeOptions): 
   return { ...job, mu: mu === true ? "kurtosis" : mu === false ? undefined : mu, iterations, hessian };
 }
 
-function* codesOf(job: QuantizeJob, w: Float32Array): Steps<GlvqFit> {
+function* codesOf(job: QuantizeJob, given: Float32Array): Steps<GlvqFit> {
   const { where, shape, bits, dimension, mu, iterations, hessian } = job;
   const { rows, cols, groupSize } = shape;
-  checkWeights(where, w, shape);
+  const w = checkWeights(where, given, shape);
   const searching = glvqCodes(w, { ...{ rows, cols, groupSize, bits, dimension } }, { mu, iterations });
   const share = hessian ? 0.5 : 1;
   let step = searching.next();
@@ -245,7 +271,7 @@ function makeProjected(where: string, lb: Lowbit, { shape, bits, dimension: d }:
   const { rows, cols, groupSize, activation, kernel } = shape;
   const padded = Math.ceil(cols / d) * d;
   const groups = groupsOf(shape);
-  const matrix = uniform.fromCodes(where, lb, { rows, cols: padded, groupSize: padded, activation, kernel }, bits, {
+  const matrix = makeUniform(where, lb, { rows, cols: padded, groupSize: padded, activation, kernel }, bits, {
     codes: fit.codes,
     scales: fit.scales,
     zeros: Float32Array.of((2 ** bits - 1) / 2),

@@ -1,5 +1,7 @@
 // Points of learned lattices for gptq.
 import { checkFinite, checkFloats, checkInteger, rangeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, settleCopies } from "../../lib/options.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { checkGroups, groupsOf } from "../../numeric/shape.ts";
 import { Companding, LEAST_MU, MOST_MU } from "./companding.ts";
@@ -14,14 +16,29 @@ export interface GlvqQuantizerOptions {
   /** Columns that share a basis: a multiple of 32, or at least cols. Default: cols. */
   readonly groupSize?: number;
   /** [groups][d, d]: as `glvq.encode` gives them, and so is what follows. */
-  readonly bases: Float32Array;
+  readonly bases: FloatTensor;
   /** [rows]. Default: 1. */
-  readonly scales?: Float32Array;
+  readonly scales?: FloatTensor;
   /** [groups] */
-  readonly mu?: Float32Array;
+  readonly mu?: FloatTensor;
   /** [groups]. Default: 1. */
-  readonly gains?: Float32Array;
+  readonly gains?: FloatTensor;
+  /** Those of `glvq.encode`: not read, so that what it gives can be spread here. */
+  readonly codes?: Uint8Array;
 }
+
+const NAMES: OptionNames<GlvqQuantizerOptions> = {
+  rows: [],
+  cols: [],
+  bits: [],
+  dimension: [],
+  groupSize: ["group_size"],
+  bases: [],
+  scales: [],
+  mu: [],
+  gains: [],
+  codes: [],
+};
 
 /** Pass its codes on to `glvq.pack`, with what it was made with. */
 export interface GlvqQuantizer extends Quantizer {
@@ -34,8 +51,10 @@ export interface GlvqQuantizer extends Quantizer {
  *
  * @throws TypeError, RangeError for a wrong argument, NaN or Infinity, a singular basis
  */
-export function glvqQuantizer(options: GlvqQuantizerOptions): GlvqQuantizer {
+export function glvqQuantizer(given: GlvqQuantizerOptions): GlvqQuantizer {
   const where = "glvqQuantizer";
+  // Copies: bases and scales are still read when the caller goes on.
+  const options = settleCopies(where, readOptions(where, given, NAMES));
   const shape = checkGroups(where, options);
   const { rows, cols, groupSize } = shape;
   const { bases, scales, mu, gains } = options;

@@ -1,7 +1,9 @@
 import { formats } from "../../kernels/formats.ts";
 import {
+  checkArray,
   checkChoice,
   checkFinite,
+  checkFloatArray,
   checkFloats,
   checkInteger,
   checkLength,
@@ -9,17 +11,19 @@ import {
   rangeError,
   typeError,
 } from "../../lib/check.ts";
-import { type ProgressOptions, runAsync, runNow } from "../../lib/progress.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
 import { makeLayout } from "../../matrix/layout.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
-import { type CommonOptions, checkShape, type Shape } from "../../matrix/shape.ts";
+import { checkShape, LAYER_NAMES, type LayerOptions, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { checkHessian } from "../../numeric/gptq.ts";
 import { engineOf } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { Plan, type Step } from "../../transforms/steps.ts";
-import { signRows } from "../binary/index.ts";
 import { makePlanes } from "../shared/plane-matrix.ts";
+import { signRows } from "../shared/sign-rows.ts";
 import { codesOf, type Job, type LiftCodes, liftedCols, stepsOf, vectorCols } from "./encode.ts";
 import { bitsOf, compare, type ProjectionName, projectionNames, shippedProjection } from "./projections.ts";
 import { BEAM, MAX_LIFTED, type Projection } from "./signs.ts";
@@ -34,7 +38,7 @@ export type { KroneckerWhitening } from "./whiten.ts";
  * the activations, not the weights: y = s ⊙ B (Mᵀ T x) with the whitening T = diag(s1) (P1 ⊗ P2) diag(s2), and B is a plane
  * of signs.
  */
-interface LiftOptions extends Omit<CommonOptions, "groupSize"> {
+export interface LiftOptions extends LayerOptions {
   /**
    * What is done to x before M: "hadamard" (default): column scales, random signs and a Hadamard or Kronecker rotation;
    * "none"; or the orthogonal factors of a rotation.
@@ -46,7 +50,7 @@ interface LiftOptions extends Omit<CommonOptions, "groupSize"> {
    * [cols, cols], Σ x xᵀ over inputs or any multiple: signs are then chosen from the last vector to the first with the errors
    * of those after it fed back (LDLQ), so that W x changes less. It takes O(rows · cols²).
    */
-  readonly hessian?: Float32Array | Float64Array;
+  readonly hessian?: FloatTensor | Float64Array;
 }
 
 export interface LiftQuantizeOptions extends LiftOptions, ProgressOptions {
@@ -62,20 +66,45 @@ export interface LiftFitOptions extends LiftOptions, ProgressOptions {
 }
 
 /** The tensors of a published linear layer; K' = a2.length, t1 t2 = a1.length. */
-export interface LiftPackOptions extends Omit<CommonOptions, "groupSize"> {
+export interface LiftPackOptions extends LayerOptions {
   /** `packed_weight`, [rows, K' / 8]: bit j of byte b is lifted column 8b + j, 1 = +1. */
   readonly packedWeight: Uint8Array;
   /** `scale`, [rows]: the difference between a bit of 1 and one of 0. */
-  readonly scale: Float32Array;
+  readonly scale: FloatTensor;
   /** `a1`, [t1 t2]: x is divided by it. */
-  readonly a1: Float32Array;
+  readonly a1: FloatTensor;
   /** `a2`, [K'] */
-  readonly a2: Float32Array;
+  readonly a2: FloatTensor;
   /** `Trans.linear_left`, [t1, t1] */
-  readonly left: Float32Array;
+  readonly left: FloatTensor;
   /** `Trans.linear_right`, [K' / t1, t2], the projection included. */
-  readonly right: Float32Array;
+  readonly right: FloatTensor;
 }
+
+/** What `packCodes` takes: what `encode` found, and how the matrix is to run. */
+export interface LiftPackCodesOptions extends LiftCodes, Pick<LayerOptions, "activation" | "kernel"> {}
+
+const NAMES: OptionNames<LiftOptions> = { ...LAYER_NAMES, whitening: [], beam: [], hessian: [] };
+const QUANTIZE: OptionNames<LiftQuantizeOptions> = { ...NAMES, ...PROGRESS_NAMES, bits: [], projection: [] };
+const FIT: OptionNames<LiftFitOptions> = { ...NAMES, ...PROGRESS_NAMES, bytes: [] };
+const CODES: OptionNames<LiftPackCodesOptions> = {
+  ...LAYER_NAMES,
+  whitening: [],
+  projection: [],
+  signs: [],
+  scales: [],
+  before: [],
+  after: [],
+};
+const PACK: OptionNames<LiftPackOptions> = {
+  ...LAYER_NAMES,
+  packedWeight: ["packed_weight"],
+  scale: [],
+  a1: [],
+  a2: [],
+  left: ["linear_left", "Trans.linear_left"],
+  right: ["linear_right", "Trans.linear_right"],
+};
 
 /**
  * Whitens, then searches the signs of each vector of columns with a beam.
@@ -84,29 +113,34 @@ export interface LiftPackOptions extends Omit<CommonOptions, "groupSize"> {
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: LiftQuantizeOptions): Matrix {
-  const where = "lift.quantize";
-  const job = quantizeJob(where, lb, options);
-  return finish(job, runNow(where, codesOf(job, w), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: LiftQuantizeOptions): Matrix {
+  return callNow("lift.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: LiftQuantizeOptions): Promise<Matrix> {
-  const where = "lift.quantizeAsync";
-  const job = quantizeJob(where, lb, options);
-  return finish(job, await runAsync(where, codesOf(job, w), options));
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: LiftQuantizeOptions): Promise<Matrix> {
+  return callAsync("lift.quantizeAsync", QUANTIZE, quantized, lb, w, options);
 }
 
 /** What `quantize` packs: `packCodes(lb, encode(lb, w, options))` is `quantize(lb, w, options)`. */
-export function encode(lb: Lowbit, w: Float32Array, options: LiftQuantizeOptions): LiftCodes {
-  const where = "lift.encode";
-  return runNow(where, codesOf(quantizeJob(where, lb, options), w), options);
+export function encode(lb: Lowbit, w: FloatTensor, options: LiftQuantizeOptions): LiftCodes {
+  return callNow("lift.encode", QUANTIZE, encoded, lb, w, options);
 }
 
 /** As `encode`, with turns for the event loop. */
-export async function encodeAsync(lb: Lowbit, w: Float32Array, options: LiftQuantizeOptions): Promise<LiftCodes> {
-  const where = "lift.encodeAsync";
-  return runAsync(where, codesOf(quantizeJob(where, lb, options), w), options);
+export async function encodeAsync(lb: Lowbit, w: FloatTensor, options: LiftQuantizeOptions): Promise<LiftCodes> {
+  return callAsync("lift.encodeAsync", QUANTIZE, encoded, lb, w, options);
+}
+
+type QuantizeOptions = Settled<LiftQuantizeOptions>;
+
+function* quantized(where: string, lb: Lowbit, w: Float32Array, options: QuantizeOptions): Steps<Matrix> {
+  const job = quantizeJob(where, lb, options);
+  return finish(job, yield* codesOf(job, w));
+}
+
+function encoded(where: string, lb: Lowbit, w: Float32Array, options: QuantizeOptions): Steps<LiftCodes> {
+  return codesOf(quantizeJob(where, lb, options), w);
 }
 
 /**
@@ -114,13 +148,14 @@ export async function encodeAsync(lb: Lowbit, w: Float32Array, options: LiftQuan
  *
  * @throws TypeError, RangeError for arrays that do not fit each other, NaN or Infinity in them; OutOfMemoryError
  */
-export function packCodes(lb: Lowbit, codes: LiftCodes & Pick<CommonOptions, "activation" | "kernel">): Matrix {
+export function packCodes(lb: Lowbit, given: LiftPackCodesOptions): Matrix {
   const where = "lift.packCodes";
+  const codes = readOptions(where, given, CODES);
   const job = quantizeJob(where, lb, codes);
   const { rows, cols } = job.shape;
-  const { signs, scales, before, after } = codes;
+  const { scales, before, after } = codes;
   const rowBytes = Math.ceil(liftedCols(job) / 8);
-  if (!(signs instanceof Uint8Array)) throw typeError(`${where}: signs`, "a Uint8Array of bits", signs);
+  const signs = checkArray(`${where}: signs`, codes.signs, ["Uint8Array"], "a Uint8Array of bits");
   checkLength(`${where}: signs`, signs, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes`);
   checkFinite(`${where}: scales`, checkFloats(`${where}: scales`, scales, rows, `rows ${rows}`));
   checkFinite(`${where}: before`, checkFloats(`${where}: before`, before, cols, `cols ${cols}`));
@@ -133,17 +168,18 @@ export function packCodes(lb: Lowbit, codes: LiftCodes & Pick<CommonOptions, "ac
  *
  * @throws as quantize; RangeError for a budget below the smallest, naming that
  */
-export function fit(lb: Lowbit, w: Float32Array, options: LiftFitOptions): Matrix {
-  const where = "lift.fit";
-  const job = fitJob(where, lb, options);
-  return finish(job, runNow(where, codesOf(job, w), options));
+export function fit(lb: Lowbit, w: FloatTensor, options: LiftFitOptions): Matrix {
+  return callNow("lift.fit", FIT, fitted, lb, w, options);
 }
 
 /** As `fit`, with turns for the event loop. */
-export async function fitAsync(lb: Lowbit, w: Float32Array, options: LiftFitOptions): Promise<Matrix> {
-  const where = "lift.fitAsync";
+export async function fitAsync(lb: Lowbit, w: FloatTensor, options: LiftFitOptions): Promise<Matrix> {
+  return callAsync("lift.fitAsync", FIT, fitted, lb, w, options);
+}
+
+function* fitted(where: string, lb: Lowbit, w: Float32Array, options: Settled<LiftFitOptions>): Steps<Matrix> {
   const job = fitJob(where, lb, options);
-  return finish(job, await runAsync(where, codesOf(job, w), options));
+  return finish(job, yield* codesOf(job, w));
 }
 
 /**
@@ -153,13 +189,14 @@ export async function fitAsync(lb: Lowbit, w: Float32Array, options: LiftFitOpti
  * @throws TypeError, RangeError for tensors that do not fit each other, NaN or Infinity in them, a 0 in a1;
  * OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: LiftPackOptions): Matrix {
+export function pack(lb: Lowbit, given: LiftPackOptions): Matrix {
   const where = "lift.pack";
+  const options = readOptions(where, given, PACK);
   const shape = checkShape(where, "binary", options);
   const { rows, cols } = shape;
-  const { packedWeight, a1, a2, left, right } = options;
+  const { a1, a2, left, right } = options;
   for (const [name, values] of Object.entries({ a1, a2, left })) {
-    if (!(values instanceof Float32Array)) throw typeError(`${where}: ${name}`, "a Float32Array", values);
+    checkFloatArray(`${where}: ${name}`, values);
     if (values.length === 0) throw rangeError(`${where}: ${name}`, "numbers", "length 0");
     checkFinite(`${where}: ${name}`, values);
   }
@@ -180,7 +217,7 @@ export function pack(lb: Lowbit, options: LiftPackOptions): Matrix {
   checkInteger(`${where}: a2: length`, lifted, 1, MAX_COLS);
   checkFinite(`${where}: right`, checkFloats(`${where}: right`, right, out * t2, `${out} (a2 / t1) x t2 ${t2}`));
   checkFinite(`${where}: scale`, checkFloats(`${where}: scale`, options.scale, rows, `rows ${rows}`));
-  if (!(packedWeight instanceof Uint8Array)) throw typeError(`${where}: packedWeight`, "a Uint8Array", packedWeight);
+  const packedWeight = checkArray(`${where}: packedWeight`, options.packedWeight, ["Uint8Array"]);
   const pre: Step[] = [
     { kind: "resize", length: a1.length },
     { kind: "scale", by: reciprocals(`${where}: a1`, a1) },
@@ -200,12 +237,16 @@ function reciprocals(where: string, values: Float32Array): Float32Array {
   return inverse;
 }
 
-function quantizeJob(where: string, lb: Lowbit, options: LiftQuantizeOptions): Job {
+function quantizeJob(
+  where: string,
+  lb: Lowbit,
+  options: Pick<QuantizeOptions, keyof LiftOptions | "bits" | "projection">,
+): Job {
   const common = commonJob(where, lb, options);
   return { ...common, projection: chooseProjection(where, options) };
 }
 
-function fitJob(where: string, lb: Lowbit, options: LiftFitOptions): Job {
+function fitJob(where: string, lb: Lowbit, options: Settled<LiftFitOptions>): Job {
   const common = commonJob(where, lb, options);
   const bytes = checkInteger(`${where}: bytes`, options.bytes, 0, Number.MAX_SAFE_INTEGER);
   const sizes = projectionNames().map((name) => {
@@ -223,7 +264,10 @@ function fitJob(where: string, lb: Lowbit, options: LiftFitOptions): Job {
   return { ...common, projection: best.projection };
 }
 
-function chooseProjection(where: string, { bits, projection }: LiftQuantizeOptions): Projection {
+function chooseProjection(
+  where: string,
+  { bits, projection }: Pick<QuantizeOptions, "bits" | "projection">,
+): Projection {
   if (projection === undefined) {
     if (bits === undefined) throw typeError(`${where}: bits`, "a number, or a projection", bits);
     if (typeof bits !== "number") throw typeError(`${where}: bits`, "a number", bits);
@@ -252,7 +296,7 @@ function chooseProjection(where: string, { bits, projection }: LiftQuantizeOptio
   return { dims, lifted, matrix: values };
 }
 
-function commonJob(where: string, lb: Lowbit, options: LiftOptions): Omit<Job, "projection"> {
+function commonJob(where: string, lb: Lowbit, options: Settled<LiftOptions>): Omit<Job, "projection"> {
   const shape = checkShape(where, "binary", options);
   const engine = engineOf(where, lb);
   const beam = options.beam === undefined ? BEAM : checkInteger(`${where}: beam`, options.beam, 1, 4096);

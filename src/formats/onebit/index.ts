@@ -1,6 +1,8 @@
-import { checkFinite, checkFloats, checkLength, typeError } from "../../lib/check.ts";
-import { type ProgressOptions, runAsync, runNow } from "../../lib/progress.ts";
-import { type CommonOptions, checkShape, type Shape } from "../../matrix/shape.ts";
+import { checkArray, checkFinite, checkFloats, checkLength } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
+import { checkShape, LAYER_NAMES, type LayerOptions, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { makePlanes } from "../shared/plane-matrix.ts";
@@ -10,19 +12,22 @@ import { type SignFit, signPlane } from "./quantize.ts";
  * OneBit (Xu et al. 2024, arXiv:2402.11295, eq. 3): y = ((x ⊙ input) · signᵀ) ⊙ output, that is w = output · (±1) · input. The
  * layer norm that follows in the paper is the caller's.
  */
-export interface OnebitPackOptions extends Omit<CommonOptions, "groupSize"> {
+export interface OnebitPackOptions extends LayerOptions {
   /** [rows, ceil(cols / 8)]: bit j of byte b is column 8b + j, **1 = -1**, as in the published checkpoints. */
   readonly packed: Uint8Array | Int8Array;
   /** [cols] */
-  readonly input: Float32Array;
+  readonly input: FloatTensor;
   /** [rows] */
-  readonly output: Float32Array;
+  readonly output: FloatTensor;
 }
 
-export interface OnebitQuantizeOptions extends Omit<CommonOptions, "groupSize">, ProgressOptions {
+export interface OnebitQuantizeOptions extends LayerOptions, ProgressOptions {
   /** Steps of the power iteration at most. Default 20. */
   readonly iterations?: number;
 }
+
+const PACK: OptionNames<OnebitPackOptions> = { ...LAYER_NAMES, packed: [], input: [], output: [] };
+const QUANTIZE: OptionNames<OnebitQuantizeOptions> = { ...LAYER_NAMES, ...PROGRESS_NAMES, iterations: [] };
 
 /**
  * Signs, and the best rank-1 approximation of |w| as the two vectors (the paper's sign-value-independent decomposition):
@@ -32,23 +37,25 @@ export interface OnebitQuantizeOptions extends Omit<CommonOptions, "groupSize">,
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: OnebitQuantizeOptions): Matrix {
-  const where = "onebit.quantize";
-  const { shape, steps } = prepare(where, w, options);
-  return fromSigns(where, lb, shape, runNow(where, steps, options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: OnebitQuantizeOptions): Matrix {
+  return callNow("onebit.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: OnebitQuantizeOptions): Promise<Matrix> {
-  const where = "onebit.quantizeAsync";
-  const { shape, steps } = prepare(where, w, options);
-  return fromSigns(where, lb, shape, await runAsync(where, steps, options));
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: OnebitQuantizeOptions): Promise<Matrix> {
+  return callAsync("onebit.quantizeAsync", QUANTIZE, quantized, lb, w, options);
 }
 
-function prepare(where: string, w: Float32Array, options: OnebitQuantizeOptions) {
+function* quantized(
+  where: string,
+  lb: Lowbit,
+  w: Float32Array,
+  options: Settled<OnebitQuantizeOptions>,
+): Steps<Matrix> {
   const shape = checkShape(where, "binary", options);
   const { iterations } = options;
-  return { shape, steps: signPlane(where, w, shape, iterations === undefined ? {} : { iterations }) };
+  const fit = yield* signPlane(where, w, shape, iterations === undefined ? {} : { iterations });
+  return fromSigns(where, lb, shape, fit);
 }
 
 /**
@@ -56,14 +63,14 @@ function prepare(where: string, w: Float32Array, options: OnebitQuantizeOptions)
  *
  * @throws TypeError, RangeError for a wrong argument, NaN or Infinity in a vector; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: OnebitPackOptions): Matrix {
+export function pack(lb: Lowbit, given: OnebitPackOptions): Matrix {
   const where = "onebit.pack";
+  const options = readOptions(where, given, PACK);
   const shape = checkShape(where, "binary", options);
   const { rows, cols } = shape;
-  const { packed, input, output } = options;
-  if (!(packed instanceof Uint8Array || packed instanceof Int8Array)) {
-    throw typeError(`${where}: packed`, "a Uint8Array or Int8Array of bits", packed);
-  }
+  const { input, output } = options;
+  const expected = "a Uint8Array or Int8Array of bits";
+  const packed = checkArray(`${where}: packed`, options.packed, ["Uint8Array", "Int8Array"], expected);
   const rowBytes = Math.ceil(cols / 8);
   checkLength(`${where}: packed`, packed, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes of 8 columns`);
   checkFinite(`${where}: input`, checkFloats(`${where}: input`, input, cols, `cols ${cols}`));

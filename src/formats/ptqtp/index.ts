@@ -1,10 +1,19 @@
-import { checkLength, rangeError, typeError } from "../../lib/check.ts";
-import { type ProgressOptions, runAsync, runNow } from "../../lib/progress.ts";
-import { type CommonOptions, checkScales, checkShape, expandValues, type Shape } from "../../matrix/shape.ts";
+import { checkArray, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
+import {
+  COMMON_NAMES,
+  type CommonOptions,
+  checkScales,
+  checkShape,
+  expandValues,
+  type Shape,
+} from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
-import { makeBcq } from "../bcq/index.ts";
+import { makeBcq } from "../shared/bcq-matrix.ts";
 import { tritPlanes } from "./quantize.ts";
 
 /**
@@ -15,7 +24,7 @@ export interface PtqtpPackOptions extends CommonOptions {
   /** Two Int8Array [rows, cols] of -1, 0 and 1 */
   readonly trits: readonly [Int8Array, Int8Array];
   /** Two of [1], [rows] or [rows, ceil(cols / groupSize)] */
-  readonly alphas: readonly [Float32Array, Float32Array];
+  readonly alphas: readonly [FloatTensor, FloatTensor];
 }
 
 export interface PtqtpQuantizeOptions extends CommonOptions, ProgressOptions {
@@ -24,6 +33,9 @@ export interface PtqtpQuantizeOptions extends CommonOptions, ProgressOptions {
   /** Alternations at most. Default 50. */
   readonly iterations?: number;
 }
+
+const PACK: OptionNames<PtqtpPackOptions> = { ...COMMON_NAMES, trits: [], alphas: [] };
+const QUANTIZE: OptionNames<PtqtpQuantizeOptions> = { ...COMMON_NAMES, ...PROGRESS_NAMES, iterations: [] };
 
 const GROUP_SIZE = 128;
 
@@ -34,25 +46,20 @@ const GROUP_SIZE = 128;
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
  * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: PtqtpQuantizeOptions): Matrix {
-  const where = "ptqtp.quantize";
-  const { shape, steps } = prepare(where, w, options);
-  const { trits, alphas } = runNow(where, steps, options);
-  return fromTrits(where, lb, shape, trits, alphas);
+export function quantize(lb: Lowbit, w: FloatTensor, options: PtqtpQuantizeOptions): Matrix {
+  return callNow("ptqtp.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: PtqtpQuantizeOptions): Promise<Matrix> {
-  const where = "ptqtp.quantizeAsync";
-  const { shape, steps } = prepare(where, w, options);
-  const { trits, alphas } = await runAsync(where, steps, options);
-  return fromTrits(where, lb, shape, trits, alphas);
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: PtqtpQuantizeOptions): Promise<Matrix> {
+  return callAsync("ptqtp.quantizeAsync", QUANTIZE, quantized, lb, w, options);
 }
 
-function prepare(where: string, w: Float32Array, options: PtqtpQuantizeOptions) {
+function* quantized(where: string, lb: Lowbit, w: Float32Array, options: Settled<PtqtpQuantizeOptions>): Steps<Matrix> {
   const shape = checkShape(where, "bcq", { groupSize: GROUP_SIZE, ...options });
   const { iterations } = options;
-  return { shape, steps: tritPlanes(where, w, shape, iterations === undefined ? {} : { iterations }) };
+  const { trits, alphas } = yield* tritPlanes(where, w, shape, iterations === undefined ? {} : { iterations });
+  return fromTrits(where, lb, shape, trits, alphas);
 }
 
 /**
@@ -61,17 +68,18 @@ function prepare(where: string, w: Float32Array, options: PtqtpQuantizeOptions) 
  * @throws TypeError, RangeError for a wrong argument, a trit that is not -1, 0 or 1 (its index is named), NaN or Infinity
  * in alphas; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: PtqtpPackOptions): Matrix {
+export function pack(lb: Lowbit, given: PtqtpPackOptions): Matrix {
   const where = "ptqtp.pack";
+  const options = readOptions(where, given, PACK);
   const shape = checkShape(where, "bcq", options);
   const { rows, cols } = shape;
   const { trits, alphas } = options;
   for (const [name, pair] of Object.entries({ trits, alphas })) {
     if (!Array.isArray(pair) || pair.length !== 2) throw typeError(`${where}: ${name}`, "an array of two", pair);
   }
-  for (const [i, plane] of trits.entries()) {
+  for (const [i, given] of trits.entries()) {
     const at = `${where}: trits[${i}]`;
-    if (!(plane instanceof Int8Array)) throw typeError(at, "an Int8Array of -1, 0 and 1", plane);
+    const plane = checkArray(at, given, ["Int8Array"], "an Int8Array of -1, 0 and 1");
     checkLength(at, plane, rows * cols, `rows ${rows} x cols ${cols}`);
     const bad = plane.findIndex((trit) => trit < -1 || trit > 1);
     if (bad >= 0) throw rangeError(at, "-1, 0 or 1", `${plane[bad]} at index ${bad}`);

@@ -1,11 +1,13 @@
-import { checkInteger, checkLength, checkOptions, rangeError, typeError } from "../../lib/check.ts";
-import { type ProgressOptions, part, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import { checkArray, checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, part, type Steps } from "../../lib/progress.ts";
 import { readGroupValues } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import type { PackedMatrix } from "../../matrix/packed.ts";
-import { type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
+import { COMMON_NAMES, type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
-import { checkHessian, work as feedback } from "../../numeric/gptq.ts";
+import { checkHessian, work as feedback, QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
 import { hadamardOrder } from "../../numeric/hadamard.ts";
 import { counts, indexOf, pyramidSize, writeVector } from "../../numeric/pyramid.ts";
 import { checkWeights } from "../../numeric/shape.ts";
@@ -29,7 +31,7 @@ export interface PvqPackOptions extends CommonOptions {
    */
   readonly indices: Uint32Array;
   /** [1], [rows] or [rows, ceil(cols / groupSize)] */
-  readonly scales: Float32Array;
+  readonly scales: FloatTensor;
 }
 
 export interface PvqQuantizeOptions extends CommonOptions, ProgressOptions {
@@ -50,7 +52,7 @@ export interface PvqQuantizeOptions extends CommonOptions, ProgressOptions {
    * [cols, cols], Σ x xᵀ over inputs or any multiple: vectors are then chosen from the last to the first with the errors of
    * those after them fed back, so that W x changes less. It takes O(rows · cols²), and cols a multiple of vectorSize.
    */
-  readonly hessian?: Float32Array | Float64Array;
+  readonly hessian?: FloatTensor | Float64Array;
 }
 
 /** What `unpack` gives back: of rotated weights if the matrix rotates. */
@@ -60,6 +62,22 @@ export interface PvqVectors {
   /** [rows, ceil(cols / vectorSize)] */
   readonly indices: Uint32Array;
 }
+
+const NAMES: OptionNames<CommonOptions & Pick<PvqPackOptions, "vectorSize" | "pulses">> = {
+  ...COMMON_NAMES,
+  vectorSize: [],
+  pulses: [],
+};
+const PACK: OptionNames<PvqPackOptions> = { ...NAMES, indices: [], scales: [] };
+const QUANTIZE: OptionNames<PvqQuantizeOptions> = {
+  ...NAMES,
+  ...PROGRESS_NAMES,
+  bits: [],
+  rotate: [],
+  seed: [],
+  iterations: [],
+  hessian: [],
+};
 
 const DEFAULTS = { 2: { vectorSize: 16, pulses: 12 }, 4: { vectorSize: 8, pulses: 14 } } as const;
 
@@ -75,14 +93,14 @@ const DEFAULTS = { 2: { vectorSize: 16, pulses: 12 }, 4: { vectorSize: 8, pulses
  * @throws TypeError, RangeError for a wrong argument, vectors that do not fit (what does is named), an index out of range
  * (its position is named), a groupSize that is no multiple of vectorSize, NaN or Infinity; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: PvqPackOptions): Matrix {
+export function pack(lb: Lowbit, given: PvqPackOptions): Matrix {
   const where = "pvq.pack";
+  const options = readOptions(where, given, PACK, "options", QUANTIZER_MEMBERS);
   engineOf(where, lb);
-  checkOptions(`${where}: options`, options);
-  const { vectorSize = 16, pulses = 12, indices, scales } = options;
+  const { vectorSize = 16, pulses = 12, scales } = options;
   const code = checkCode(where, vectorSize, pulses);
   const shape = checkShape(where, `pvq${code.size}`, options);
-  checkIndices(`${where}: indices`, indices, shape, code);
+  const indices = checkIndices(`${where}: indices`, options.indices, shape, code);
   return makePvq(where, lb, code, shape, indices, checkScales(`${where}: scales`, scales, shape));
 }
 
@@ -91,8 +109,8 @@ function checkCode(where: string, size: unknown, pulses: unknown): PvqCode {
   return pvqCode(pyramid.vectorSize, pyramid.pulses) as PvqCode;
 }
 
-function checkIndices(where: string, indices: unknown, { rows, cols }: Shape, { size, pulses }: PvqCode): void {
-  if (!(indices instanceof Uint32Array)) throw typeError(where, "a Uint32Array", indices);
+function checkIndices(where: string, given: unknown, { rows, cols }: Shape, { size, pulses }: PvqCode): Uint32Array {
+  const indices = checkArray(where, given, ["Uint32Array"]);
   const vectors = Math.ceil(cols / size);
   checkLength(where, indices, rows * vectors, `rows ${rows} x ${vectors} vectors of ${size} columns`);
   const count = pyramidSize(size, pulses);
@@ -100,6 +118,7 @@ function checkIndices(where: string, indices: unknown, { rows, cols }: Shape, { 
     if ((indices[i] as number) < count) continue;
     throw rangeError(where, `0 to ${count - 1} (N(${size}, ${pulses}) vectors)`, `${indices[i]} at index ${i}`);
   }
+  return indices;
 }
 
 const codes = /* @__PURE__ */ new WeakMap<Matrix, { inner: PackedMatrix; code: PvqCode }>();
@@ -170,17 +189,18 @@ export function unpack(matrix: Matrix): PvqVectors {
  * @throws as `pack`; RangeError for `rotate: true` and a size without a transform (the nearest that have one are named); the
  * reason of an aborted signal
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: PvqQuantizeOptions): Matrix {
-  const where = "pvq.quantize";
-  const checked = checkQuantize(where, lb, options);
-  return fromFit(where, lb, checked, runNow(where, fitOf(where, lb, w, checked), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: PvqQuantizeOptions): Matrix {
+  return callNow("pvq.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: PvqQuantizeOptions): Promise<Matrix> {
-  const where = "pvq.quantizeAsync";
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: PvqQuantizeOptions): Promise<Matrix> {
+  return callAsync("pvq.quantizeAsync", QUANTIZE, quantized, lb, w, options);
+}
+
+function* quantized(where: string, lb: Lowbit, w: Float32Array, options: Settled<PvqQuantizeOptions>): Steps<Matrix> {
   const checked = checkQuantize(where, lb, options);
-  return fromFit(where, lb, checked, await runAsync(where, fitOf(where, lb, w, checked), options));
+  return fromFit(where, lb, checked, yield* fitOf(where, lb, w, checked));
 }
 
 interface Checked {
@@ -191,9 +211,8 @@ interface Checked {
   readonly hessian: Float32Array | Float64Array | undefined;
 }
 
-function checkQuantize(where: string, lb: unknown, options: PvqQuantizeOptions): Checked {
+function checkQuantize(where: string, lb: unknown, options: Settled<PvqQuantizeOptions>): Checked {
   engineOf(where, lb);
-  checkOptions(`${where}: options`, options);
   const { bits, vectorSize, pulses, rotate, seed = 0, iterations = 4, hessian } = options;
   if (bits !== undefined && (vectorSize !== undefined || pulses !== undefined)) {
     throw rangeError(`${where}: bits`, "none where vectorSize or pulses are given", bits);

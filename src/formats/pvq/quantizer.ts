@@ -1,5 +1,7 @@
 // Vectors of a pyramid for gptq.
-import { checkInteger, checkOptions, rangeError } from "../../lib/check.ts";
+import { checkInteger, rangeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, settle } from "../../lib/options.ts";
 import { runNow } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { checkGroups, checkWeights } from "../../numeric/shape.ts";
@@ -18,6 +20,15 @@ export interface PvqQuantizerOptions {
   readonly iterations?: number;
 }
 
+const NAMES: OptionNames<PvqQuantizerOptions> = {
+  rows: [],
+  cols: [],
+  vectorSize: [],
+  pulses: [],
+  groupSize: ["group_size"],
+  iterations: [],
+};
+
 /** Pass its members on to `pvq.pack`. */
 export interface PvqQuantizer extends Quantizer {
   /** [rows, ceil(cols / vectorSize)] in Fischer's order */
@@ -32,9 +43,9 @@ export interface PvqQuantizer extends Quantizer {
  * @param w [rows, cols] row-major
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w
  */
-export function pvqQuantizer(w: Float32Array, options: PvqQuantizerOptions): PvqQuantizer {
+export function pvqQuantizer(w: FloatTensor, given: PvqQuantizerOptions): PvqQuantizer {
   const where = "pvqQuantizer";
-  checkOptions(`${where}: options`, options);
+  const options = readOptions(where, given, NAMES);
   const { iterations = 4 } = options;
   const pyramid = checkPyramid(where, options.vectorSize ?? 16, options.pulses ?? 12);
   const shape = checkGroups(where, options);
@@ -43,6 +54,6 @@ export function pvqQuantizer(w: Float32Array, options: PvqQuantizerOptions): Pvq
     throw rangeError(`${where}: groupSize`, `a multiple of ${pyramid.vectorSize} (vectorSize)`, groupSize);
   }
   checkInteger(`${where}: iterations`, iterations, 1, 100);
-  checkWeights(where, w, shape);
-  return new PvqRounder(shape, pyramid, runNow(where, pvqScales(w, shape, pyramid, iterations)));
+  const weights = checkWeights(where, settle(`${where}: w`, w), shape);
+  return new PvqRounder(shape, pyramid, runNow(where, pvqScales(weights, shape, pyramid, iterations)));
 }

@@ -1,6 +1,14 @@
 // What the importers of published layouts share: checks of their tensors and of their shape.
-import { checkFinite, checkInteger, checkLength, MAX_COLS, MAX_ROWS, rangeError, typeError } from "../../lib/check.ts";
-import { halfToFloat } from "../../lib/half.ts";
+import {
+  checkArray,
+  checkFinite,
+  checkFloats,
+  checkInteger,
+  checkLength,
+  MAX_COLS,
+  MAX_ROWS,
+  rangeError,
+} from "../../lib/check.ts";
 
 export interface ImportShape {
   /** Outputs of the layer. */
@@ -43,24 +51,20 @@ export function checkImportShape(where: string, shape: ImportShape): ImportShape
 }
 
 export function checkWords(where: string, value: unknown, length: number, shape: string): Int32Array | Uint32Array {
-  if (!(value instanceof Int32Array || value instanceof Uint32Array)) throw typeError(where, "an Int32Array", value);
-  checkLength(where, value, length, shape);
-  return value;
+  const words = checkArray(where, value, ["Int32Array", "Uint32Array"], "an Int32Array");
+  checkLength(where, words, length, shape);
+  return words;
 }
 
 export function checkBytes(where: string, value: unknown, length: number, shape: string): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw typeError(where, "a Uint8Array", value);
-  checkLength(where, value, length, shape);
-  return value;
+  const bytes = checkArray(where, value, ["Uint8Array"]);
+  checkLength(where, bytes, length, shape);
+  return bytes;
 }
 
-/** Finite scales, as float32 or as the bits of float16. */
+/** Finite scales. */
 export function checkScaleTensor(where: string, value: unknown, length: number, shape: string): Float32Array {
-  if (!(value instanceof Float32Array || value instanceof Uint16Array)) {
-    throw typeError(where, "a Float32Array, or a Uint16Array of float16 bits", value);
-  }
-  checkLength(where, value, length, shape);
-  const floats = value instanceof Float32Array ? value : halfToFloat(where, value);
+  const floats = checkFloats(where, value, length, shape);
   checkFinite(where, floats);
   return floats;
 }

@@ -1,6 +1,8 @@
 // Checkpoints of BitNet b1.58 as Hugging Face's transformers packs them (integrations/bitnet.py, pack_weights): four blocks
 // of rows in the four pairs of bits of a byte.
 import { checkChoice, checkFinite, checkOptions, rangeError, typeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import type { Settled } from "../../lib/options.ts";
 import { checkBytes, checkImportShape } from "../shared/tensors.ts";
 
 /** The classes of transformers, `linear_class` of the configuration. */
@@ -20,16 +22,16 @@ export interface BitnetTensors {
   /**
    * `weight_scale` as published, a number or [1] or [rows]. What it means is in the configuration alone: see `linearClass`.
    */
-  readonly weightScale?: number | Float32Array | undefined;
+  readonly weightScale?: number | FloatTensor | undefined;
   /**
    * `linear_class` of the configuration: "bitlinear" (transformers' default, and the default here) divides by weightScale,
    * "autobitlinear" multiplies by it.
    */
   readonly linearClass?: (typeof BITNET_CLASSES)[number] | undefined;
   /** In place of weightScale: what codes are multiplied by, a number or [1] or [rows]. */
-  readonly scales?: number | Float32Array | undefined;
+  readonly scales?: number | FloatTensor | undefined;
   /** `scales` under another name. */
-  readonly scale?: number | Float32Array | undefined;
+  readonly scale?: number | FloatTensor | undefined;
 }
 
 /** Codes as `ternary.pack` takes them. */
@@ -46,7 +48,7 @@ export interface ImportedTernary {
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, a code 3 (its row and column are
  * named), scales that are missing, twice there, or not finite
  */
-export function importBitnet(where: string, tensors: BitnetTensors): ImportedTernary {
+export function importBitnet(where: string, tensors: Settled<BitnetTensors>): ImportedTernary {
   checkOptions(`${where}: tensors`, tensors);
   const { rows, cols } = checkImportShape(where, { rows: tensors.rows, cols: tensors.cols, groupSize: -1 });
   const quarter = Math.ceil(rows / 4);
@@ -73,7 +75,7 @@ export function importBitnet(where: string, tensors: BitnetTensors): ImportedTer
   return { rows, cols, codes, scales: scalesOf(where, rows, tensors) };
 }
 
-function scalesOf(where: string, rows: number, tensors: BitnetTensors): Float32Array {
+function scalesOf(where: string, rows: number, tensors: Settled<BitnetTensors>): Float32Array {
   const { weightScale, linearClass } = tensors;
   const given = (["scales", "scale"] as const).filter((name) => tensors[name] !== undefined);
   if (weightScale !== undefined) {

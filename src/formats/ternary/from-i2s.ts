@@ -2,6 +2,7 @@
 // three layouts, by the machine that the quantiser was built for, and nothing in a file tells them apart (its issues 585,
 // 598 and 600 are about files of one read as another).
 import { checkChoice, checkFinite, checkLength, checkOptions, rangeError, typeError } from "../../lib/check.ts";
+import type { Settled } from "../../lib/options.ts";
 import { checkImportShape, checkMultiple } from "../shared/tensors.ts";
 import type { ImportedTernary } from "./from-bitnet.ts";
 
@@ -31,7 +32,7 @@ const TAIL = 32;
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, a code 3, which means nothing (its
  * row and column are named), a scale that is not finite
  */
-export function importI2s(where: string, tensors: I2sTensors): ImportedTernary {
+export function importI2s(where: string, tensors: Settled<I2sTensors>): ImportedTernary {
   checkOptions(`${where}: tensors`, tensors);
   const { rows, cols } = checkImportShape(where, { rows: tensors.rows, cols: tensors.cols, groupSize: -1 });
   const { layout, packed, scale } = tensors;

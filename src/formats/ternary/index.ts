@@ -1,8 +1,19 @@
-import { checkFloats, checkLength, rangeError, typeError } from "../../lib/check.ts";
-import { type OptionNames, readOptions } from "../../lib/options.ts";
-import { absoluteMeans, type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
+import { checkArray, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
+import {
+  absoluteMeans,
+  COMMON_NAMES,
+  type CommonOptions,
+  checkScales,
+  checkShape,
+  IMPORT_NAMES,
+  type ImportOptions,
+  type Shape,
+} from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
-import { groupsOf } from "../../numeric/shape.ts";
+import { checkWeightArray, groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { makePlanes } from "../shared/plane-matrix.ts";
 import type { RowWriter } from "../shared/planes.ts";
@@ -22,13 +33,16 @@ export interface TernaryPackOptions extends CommonOptions {
    */
   readonly codes: Int8Array | Uint8Array;
   /** [1], [rows] or [rows, ceil(cols / groupSize)] */
-  readonly scales: Float32Array;
+  readonly scales: FloatTensor;
 }
 
-export interface TernaryQuantizeOptions extends CommonOptions {
+export interface TernaryQuantizeOptions extends CommonOptions, ProgressOptions {
   /** What shares a scale: the matrix (default), each row, or this number as the scale of all. Not with groupSize. */
   readonly scale?: "matrix" | "row" | number;
 }
+
+const PACK: OptionNames<TernaryPackOptions> = { ...COMMON_NAMES, codes: [], scales: [] };
+const QUANTIZE: OptionNames<TernaryQuantizeOptions> = { ...COMMON_NAMES, ...PROGRESS_NAMES, scale: [] };
 
 // The published quantiser does not let a scale fall below this.
 const MIN_SCALE = 1e-5;
@@ -37,14 +51,28 @@ const MIN_SCALE = 1e-5;
  * BitNet b1.58 absmean: scale = mean |w|, codes = round(w / scale) half to even, clipped to -1..1.
  *
  * @param w [rows, cols] row-major
- * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; OutOfMemoryError
+ * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;
+ * OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: TernaryQuantizeOptions): Matrix {
-  const where = "ternary.quantize";
+export function quantize(lb: Lowbit, w: FloatTensor, options: TernaryQuantizeOptions): Matrix {
+  return callNow("ternary.quantize", QUANTIZE, quantized, lb, w, options);
+}
+
+/** As `quantize`, with turns for the event loop. */
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: TernaryQuantizeOptions): Promise<Matrix> {
+  return callAsync("ternary.quantizeAsync", QUANTIZE, quantized, lb, w, options);
+}
+
+function* quantized(
+  where: string,
+  lb: Lowbit,
+  given: Float32Array,
+  options: Settled<TernaryQuantizeOptions>,
+): Steps<Matrix> {
   const shape = checkShape(where, "ternary", options);
-  const { rows, cols, groupSize } = shape;
-  checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
-  const scales = absmeanScales(where, w, shape, options);
+  const { cols, groupSize } = shape;
+  const w = checkWeightArray(where, given, shape);
+  const scales = yield* absmeanScales(where, w, shape, options);
   const groups = groupsOf(shape);
   return make(where, lb, shape, scales, (row, out) => {
     const start = row * cols;
@@ -75,7 +103,12 @@ function make(where: string, lb: Lowbit, shape: Shape, scales: Float32Array, wri
   return makePlanes(where, lb, { ...content, writeRow: writePlanes });
 }
 
-function absmeanScales(where: string, w: Float32Array, shape: Shape, options: TernaryQuantizeOptions): Float32Array {
+function* absmeanScales(
+  where: string,
+  w: Float32Array,
+  shape: Shape,
+  options: Settled<TernaryQuantizeOptions>,
+): Steps<Float32Array> {
   const { scale } = options;
   if (scale !== undefined && options.groupSize !== undefined) {
     throw rangeError(`${where}: scale`, "no scale together with groupSize", String(scale));
@@ -85,7 +118,7 @@ function absmeanScales(where: string, w: Float32Array, shape: Shape, options: Te
     if (!(value > 0 && value < Number.POSITIVE_INFINITY)) {
       throw rangeError(`${where}: scale`, "a positive, finite float32", String(scale));
     }
-    absoluteMeans(`${where}: w`, w, shape);
+    yield* absoluteMeans(`${where}: w`, w, shape);
     return Float32Array.of(value);
   }
   if (scale !== undefined && scale !== "matrix" && scale !== "row") {
@@ -93,7 +126,7 @@ function absmeanScales(where: string, w: Float32Array, shape: Shape, options: Te
     if (typeof scale === "string") throw rangeError(`${where}: scale`, expected, JSON.stringify(scale));
     throw typeError(`${where}: scale`, expected, scale);
   }
-  const means = absoluteMeans(`${where}: w`, w, shape);
+  const means = yield* absoluteMeans(`${where}: w`, w, shape);
   if (scale !== "row" && options.groupSize === undefined) {
     // All rows are equally long, so the mean of their means is that of the matrix.
     const mean = means.reduce((sum, v) => sum + v, 0) / means.length;
@@ -108,18 +141,16 @@ function absmeanScales(where: string, w: Float32Array, shape: Shape, options: Te
  * @throws TypeError, RangeError for a wrong argument, a code that is not -1, 0 or 1 (its index is named), NaN or
  * Infinity in scales; OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: TernaryPackOptions): Matrix {
+export function pack(lb: Lowbit, given: TernaryPackOptions): Matrix {
   const where = "ternary.pack";
+  const options = readOptions(where, given, PACK);
   const shape = checkShape(where, "ternary", options);
   const writeRow = codeRows(`${where}: codes`, options.codes, shape.rows, shape.cols);
   return make(where, lb, shape, checkScales(`${where}: scales`, options.scales, shape), writeRow);
 }
 
-/** How products are computed; everything else is in the tensors. */
-type Imported = Pick<CommonOptions, "activation" | "kernel">;
-const IMPORTED: OptionNames<Imported> = { activation: [], kernel: [] };
-const BITNET: OptionNames<BitnetTensors & Imported> = {
-  ...IMPORTED,
+const BITNET: OptionNames<BitnetTensors & ImportOptions> = {
+  ...IMPORT_NAMES,
   rows: [],
   cols: [],
   packed: [],
@@ -129,7 +160,14 @@ const BITNET: OptionNames<BitnetTensors & Imported> = {
   scales: [],
   scale: [],
 };
-const I2S: OptionNames<I2sTensors & Imported> = { ...IMPORTED, rows: [], cols: [], layout: [], packed: [], scale: [] };
+const I2S: OptionNames<I2sTensors & ImportOptions> = {
+  ...IMPORT_NAMES,
+  rows: [],
+  cols: [],
+  layout: [],
+  packed: [],
+  scale: [],
+};
 
 /**
  * A layer of a BitNet b1.58 checkpoint as Hugging Face packs it: four blocks of rows in a byte, and a scale that divides or
@@ -137,7 +175,7 @@ const I2S: OptionNames<I2sTensors & Imported> = { ...IMPORTED, rows: [], cols: [
  *
  * @throws TypeError, RangeError for tensors that do not fit each other, a code 3, a scale that is not finite; OutOfMemoryError
  */
-export function fromBitnet(lb: Lowbit, options: BitnetTensors & Imported): Matrix {
+export function fromBitnet(lb: Lowbit, options: BitnetTensors & ImportOptions): Matrix {
   const where = "ternary.fromBitnet";
   const read = readOptions(where, options, BITNET);
   return fromImport(where, lb, importBitnet(where, read), read);
@@ -148,13 +186,18 @@ export function fromBitnet(lb: Lowbit, options: BitnetTensors & Imported): Matri
  *
  * @throws TypeError, RangeError for bytes that do not fit the shape, a code 3, a scale that is not finite; OutOfMemoryError
  */
-export function fromI2s(lb: Lowbit, options: I2sTensors & Imported): Matrix {
+export function fromI2s(lb: Lowbit, options: I2sTensors & ImportOptions): Matrix {
   const where = "ternary.fromI2s";
   const read = readOptions(where, options, I2S);
   return fromImport(where, lb, importI2s(where, read), read);
 }
 
-function fromImport(where: string, lb: Lowbit, imported: ImportedTernary, { activation, kernel }: Imported): Matrix {
+function fromImport(
+  where: string,
+  lb: Lowbit,
+  imported: ImportedTernary,
+  { activation, kernel }: ImportOptions,
+): Matrix {
   const { rows, cols, codes, scales } = imported;
   const common = { ...(activation !== undefined && { activation }), ...(kernel !== undefined && { kernel }) };
   const shape = checkShape(where, "ternary", { rows, cols, ...common });
@@ -168,7 +211,9 @@ function otherLayout(length: number, rows: number, cols: number): string {
   return length === (rows * cols) / 4 + 32 ? "; I2_S with its scale is for ternary.fromI2s" : "";
 }
 
-function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, cols: number): CodeWriter {
+function codeRows(where: string, given: unknown, rows: number, cols: number): CodeWriter {
+  const expected = "an Int8Array of codes or a Uint8Array of 2-bit codes";
+  const codes = checkArray(where, given, ["Int8Array", "Uint8Array"], expected);
   if (codes instanceof Int8Array) {
     checkLength(where, codes, rows * cols, `rows ${rows} x cols ${cols}`);
     return (row, out) => {
@@ -179,8 +224,6 @@ function codeRows(where: string, codes: Int8Array | Uint8Array, rows: number, co
       }
     };
   }
-  if (!(codes instanceof Uint8Array))
-    throw typeError(where, "an Int8Array of codes or a Uint8Array of 2-bit codes", codes);
   const rowBytes = Math.ceil(cols / 4);
   if (codes.length !== rows * rowBytes) {
     const shape = `rows ${rows} x ${rowBytes} bytes of 4 neighbouring columns${otherLayout(codes.length, rows, cols)}`;

@@ -1,10 +1,12 @@
 import type { FormatName, TrellisBits } from "../../kernels/types.ts";
-import { checkChoice, checkInteger, checkLength, checkOptions, rangeError, typeError } from "../../lib/check.ts";
-import { type ProgressOptions, part, runAsync, runNow, type Steps } from "../../lib/progress.ts";
+import { checkArray, checkChoice, checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, part, type Steps } from "../../lib/progress.ts";
 import { readGroupValues } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
-import { type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
+import { checkScales, checkShape, LAYER_NAMES, type LayerOptions, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { checkHessian, work as feedback } from "../../numeric/gptq.ts";
 import { checkWeights } from "../../numeric/shape.ts";
@@ -16,8 +18,6 @@ import { checkScaleTensor } from "../shared/tensors.ts";
 import { readStates, TILE, writeTiles } from "./bytes.ts";
 import { BeamSearch, FullSearch, makeTable, TrellisQuantizer, trellisTiles } from "./quantize.ts";
 import { CODEBOOKS, TRELLIS_CODEBOOKS, type TrellisCodebook, trellisIntegers } from "./tables.ts";
-
-type LayerOptions = Omit<CommonOptions, "groupSize">;
 
 /**
  * Trellis codes with computed codebooks (QTIP, Tseng et al. 2024, arXiv 2406.11235), in the layers of EXL3 (exllamav3):
@@ -42,11 +42,11 @@ export interface TrellisQuantizeOptions extends LayerOptions, ProgressOptions {
    * [cols, cols], Σ x xᵀ over inputs or any multiple: tiles are then chosen from the last columns to the first with the
    * errors of those after them fed back (LDLQ), so that W x changes less. It takes O(rows · cols²).
    */
-  readonly hessian?: Float32Array | Float64Array;
+  readonly hessian?: FloatTensor | Float64Array;
 }
 
 /** How a checkpoint says which codebook it has: by the tensor that is there. */
-interface CodebookOptions {
+export interface TrellisCodebookOptions {
   /** "3inst" is what EXL3 has without a tensor `mcg` or `mul1`. */
   readonly codebook?: TrellisCodebook | undefined;
   /** The tensors of that name, whatever is in them. */
@@ -58,28 +58,50 @@ interface CodebookOptions {
  * Tensors of a layer as EXL3 publishes them. rows and cols are the layer's own; where they are no multiples of 128 the
  * tensors are those of a layer that was padded to the next ones, P and Q: x is padded with zeros, y is cut.
  */
-export interface TrellisTensors extends LayerOptions, CodebookOptions {
+export interface TrellisTensors extends LayerOptions, TrellisCodebookOptions {
   /** [Q / 16, P / 16, 16 · bits]: bits follow from its length */
   readonly trellis: Int16Array | Uint16Array;
-  /** [Q], as float32 or the bits of float16 */
-  readonly suh?: Float32Array | Uint16Array | undefined;
+  /** [Q]; float16 as published */
+  readonly suh?: FloatTensor | undefined;
   /** [P] */
-  readonly svh?: Float32Array | Uint16Array | undefined;
+  readonly svh?: FloatTensor | undefined;
   /** Signs of older files in place of suh, [Q / 16]: bit i of a word is column 16 · word + i, 1 for -1. */
   readonly su?: Int16Array | Uint16Array | undefined;
   /** Those in place of svh, [P / 16] */
   readonly sv?: Int16Array | Uint16Array | undefined;
   /** [rows], or [P] */
-  readonly bias?: Float32Array | Uint16Array | undefined;
+  readonly bias?: FloatTensor | undefined;
 }
 
 /** w = scale · weight of the codebook, without rotations; what tiles have beyond rows and cols is ignored. */
-export interface TrellisCodes extends LayerOptions, CodebookOptions {
+export interface TrellisCodes extends LayerOptions, TrellisCodebookOptions {
   /** [ceil(cols / 16), ceil(rows / 16), 16 · bits], as EXL3 has it */
   readonly trellis: Int16Array | Uint16Array;
   /** [1] or [rows]. Default: 1. */
-  readonly scales?: Float32Array;
+  readonly scales?: FloatTensor;
 }
+
+const QUANTIZE: OptionNames<TrellisQuantizeOptions> = {
+  ...LAYER_NAMES,
+  ...PROGRESS_NAMES,
+  bits: [],
+  codebook: [],
+  seed: [],
+  search: [],
+  hessian: [],
+};
+const CODEBOOK: OptionNames<TrellisCodebookOptions> = { codebook: [], mcg: [], mul1: [] };
+const PACK: OptionNames<TrellisTensors> = {
+  ...LAYER_NAMES,
+  ...CODEBOOK,
+  trellis: [],
+  suh: [],
+  svh: [],
+  su: [],
+  sv: [],
+  bias: [],
+};
+const CODES: OptionNames<TrellisCodes> = { ...LAYER_NAMES, ...CODEBOOK, trellis: [], scales: [] };
 
 /** The run of numbers that is transformed together. */
 const BLOCK = 128;
@@ -94,17 +116,23 @@ const DEFAULT_WIDTH = 512;
  * @throws TypeError, RangeError for a wrong argument, rows or cols that are no multiple of 128 (the nearest that are, are
  * named) or NaN or Infinity in w; the reason of an aborted signal; OutOfMemoryError
  */
-export function quantize(lb: Lowbit, w: Float32Array, options: TrellisQuantizeOptions): Matrix {
-  const where = "trellis.quantize";
-  const checked = checkQuantize(where, lb, options);
-  return fromFit(where, lb, checked, runNow(where, fitOf(where, lb, w, checked), options));
+export function quantize(lb: Lowbit, w: FloatTensor, options: TrellisQuantizeOptions): Matrix {
+  return callNow("trellis.quantize", QUANTIZE, quantized, lb, w, options);
 }
 
 /** As `quantize`, with turns for the event loop. */
-export async function quantizeAsync(lb: Lowbit, w: Float32Array, options: TrellisQuantizeOptions): Promise<Matrix> {
-  const where = "trellis.quantizeAsync";
+export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: TrellisQuantizeOptions): Promise<Matrix> {
+  return callAsync("trellis.quantizeAsync", QUANTIZE, quantized, lb, w, options);
+}
+
+function* quantized(
+  where: string,
+  lb: Lowbit,
+  w: Float32Array,
+  options: Settled<TrellisQuantizeOptions>,
+): Steps<Matrix> {
   const checked = checkQuantize(where, lb, options);
-  return fromFit(where, lb, checked, await runAsync(where, fitOf(where, lb, w, checked), options));
+  return fromFit(where, lb, checked, yield* fitOf(where, lb, w, checked));
 }
 
 interface Checked {
@@ -116,9 +144,8 @@ interface Checked {
   readonly hessian: Float32Array | Float64Array | undefined;
 }
 
-function checkQuantize(where: string, lb: unknown, options: TrellisQuantizeOptions): Checked {
+function checkQuantize(where: string, lb: unknown, options: Settled<TrellisQuantizeOptions>): Checked {
   engineOf(where, lb);
-  checkOptions(`${where}: options`, options);
   const { seed = 0, hessian, search = DEFAULT_WIDTH, codebook = "mul1" } = options;
   const bits = checkInteger(`${where}: bits`, options.bits === undefined ? 2 : options.bits, 1, 8) as TrellisBits;
   checkChoice(`${where}: codebook`, codebook, TRELLIS_CODEBOOKS);
@@ -138,18 +165,10 @@ function formatOf(codebook: TrellisCodebook, bits: TrellisBits): FormatName {
 
 /** Shape of a layer: both sides are whole runs of the transform. */
 function checkLayer(where: string, format: FormatName, options: LayerOptions): Shape {
-  const shape = checkPlain(where, format, options);
+  const shape = checkShape(where, format, options);
   checkRuns(`${where}: cols`, shape.cols);
   checkRuns(`${where}: rows`, shape.rows);
   return shape;
-}
-
-function checkPlain(where: string, format: FormatName, options: LayerOptions): Shape {
-  checkOptions(`${where}: options`, options);
-  if ("groupSize" in options && options.groupSize !== undefined) {
-    throw rangeError(`${where}: groupSize`, "no groups: a scale a row", String(options.groupSize));
-  }
-  return checkShape(where, format, options);
 }
 
 function checkRuns(where: string, n: number): void {
@@ -234,12 +253,12 @@ function makeLayer(where: string, lb: unknown, { shape, bits, codebook, trellis,
  * @throws TypeError, RangeError for a wrong argument, a trellis of a wrong length, more than one codebook, NaN or Infinity;
  * OutOfMemoryError
  */
-export function pack(lb: Lowbit, options: TrellisTensors): Matrix {
+export function pack(lb: Lowbit, given: TrellisTensors): Matrix {
   const where = "trellis.pack";
+  const options = readOptions(where, given, PACK);
   engineOf(where, lb);
-  checkOptions(`${where}: options`, options);
   const codebook = checkCodebook(where, options);
-  const shape = checkPlain(where, formatOf(codebook, 1), options);
+  const shape = checkShape(where, formatOf(codebook, 1), options);
   const { rows } = shape;
   const [paddedRows, rowsText] = padded("rows", rows);
   const [paddedCols, colsText] = padded("cols", shape.cols);
@@ -267,17 +286,15 @@ function padded(name: string, n: number): [number, string] {
 
 const isThere = (tensor: unknown): boolean => tensor !== undefined && tensor !== null && tensor !== false;
 
-function checkCodebook(where: string, { codebook, mcg, mul1 }: CodebookOptions): TrellisCodebook {
+function checkCodebook(where: string, { codebook, mcg, mul1 }: TrellisCodebookOptions): TrellisCodebook {
   const given = [codebook !== undefined && "codebook", isThere(mcg) && "mcg", isThere(mul1) && "mul1"].filter(Boolean);
   if (given.length > 1) throw rangeError(`${where}: codebook`, "one of codebook, mcg and mul1", given.join(" and "));
   if (codebook !== undefined) return checkChoice(`${where}: codebook`, codebook, TRELLIS_CODEBOOKS);
   return isThere(mcg) ? "mcg" : isThere(mul1) ? "mul1" : "3inst";
 }
 
-function checkTrellis(where: string, value: unknown, rowTiles: number, colTiles: number): [Uint16Array, TrellisBits] {
-  if (!(value instanceof Int16Array || value instanceof Uint16Array)) {
-    throw typeError(where, "an Int16Array or Uint16Array", value);
-  }
+function checkTrellis(where: string, given: unknown, rowTiles: number, colTiles: number): [Uint16Array, TrellisBits] {
+  const value = checkArray(where, given, ["Int16Array", "Uint16Array"]);
   const perBit = rowTiles * colTiles * TILE;
   const bits = value.length / perBit;
   if (!Number.isInteger(bits) || bits < 1 || bits > 8) {
@@ -304,11 +321,9 @@ function checkSide(
   if (signs === undefined) return checkScaleTensor(`${where}: ${name}`, scales, length, shape);
   if (scales !== undefined) throw rangeError(`${where}: ${name}`, `${name} or ${oldName}`, "both");
   const at = `${where}: ${oldName}`;
-  if (!(signs instanceof Int16Array || signs instanceof Uint16Array)) {
-    throw typeError(at, "an Int16Array or Uint16Array", signs);
-  }
-  checkLength(at, signs, length / 16, `${shape} / 16`);
-  return Float32Array.from({ length }, (_, i) => (((signs[i >> 4] as number) >> (i & 15)) & 1 ? -1 : 1));
+  const words = checkArray(at, signs, ["Int16Array", "Uint16Array"]);
+  checkLength(at, words, length / 16, `${shape} / 16`);
+  return Float32Array.from({ length }, (_, i) => (((words[i >> 4] as number) >> (i & 15)) & 1 ? -1 : 1));
 }
 
 /**
@@ -316,12 +331,12 @@ function checkSide(
  *
  * @throws TypeError, RangeError for a wrong argument, a trellis of a wrong length, more than one codebook; OutOfMemoryError
  */
-export function packCodes(lb: Lowbit, options: TrellisCodes): Matrix {
+export function packCodes(lb: Lowbit, given: TrellisCodes): Matrix {
   const where = "trellis.packCodes";
+  const options = readOptions(where, given, CODES);
   engineOf(where, lb);
-  checkOptions(`${where}: options`, options);
   const codebook = checkCodebook(where, options);
-  const shape = checkPlain(where, formatOf(codebook, 1), options);
+  const shape = checkShape(where, formatOf(codebook, 1), options);
   const rowTiles = Math.ceil(shape.rows / TILE);
   const [trellis, bits] = checkTrellis(`${where}: trellis`, options.trellis, rowTiles, Math.ceil(shape.cols / TILE));
   const scales = options.scales === undefined ? Float32Array.of(1) : options.scales;

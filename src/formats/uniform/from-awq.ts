@@ -1,5 +1,7 @@
 // Checkpoints of AutoAWQ, version "gemm": 4-bit codes and zero points packed in int32 along the outputs.
-import { checkOptions } from "../../lib/check.ts";
+import { checkInteger } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import type { OptionNames, Settled } from "../../lib/options.ts";
 import {
   checkImportShape,
   checkMultiple,
@@ -17,9 +19,21 @@ export interface AwqTensors extends ImportShape {
   readonly qweight: Int32Array | Uint32Array;
   /** int32 [groups, rows / 8] */
   readonly qzeros: Int32Array | Uint32Array;
-  /** [groups, rows], float32 or the bits of float16 */
-  readonly scales: Float32Array | Uint16Array;
+  /** [groups, rows]: float16 in most checkpoints, bfloat16 in those of models that are */
+  readonly scales: FloatTensor;
+  /** `w_bit` or `bits` of the checkpoint's settings: 4 is the only one. */
+  readonly bits?: 4 | undefined;
 }
+
+export const AWQ_NAMES: OptionNames<AwqTensors> = {
+  rows: [],
+  cols: [],
+  groupSize: ["group_size", "q_group_size"],
+  qweight: [],
+  qzeros: [],
+  scales: [],
+  bits: ["w_bit"],
+};
 
 /** Nibble i of a word, counted from the lowest, is output ORDER[i] of its 8. */
 const ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
@@ -29,8 +43,8 @@ const ORDER = [0, 2, 4, 6, 1, 3, 5, 7];
  *
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, scales that are not finite
  */
-export function importAwq(where: string, tensors: AwqTensors): ImportedUniform {
-  checkOptions(`${where}: tensors`, tensors);
+export function importAwq(where: string, tensors: Settled<AwqTensors>): ImportedUniform {
+  if (tensors.bits !== undefined) checkInteger(`${where}: bits`, tensors.bits, 4, 4);
   const { rows, cols, groupSize, groups } = checkImportShape(where, tensors);
   checkMultiple(`${where}: rows`, rows, 8, "whole words of 4-bit codes");
   const width = rows / 8;

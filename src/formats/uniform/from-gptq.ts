@@ -1,5 +1,7 @@
 // Checkpoints of GPTQ (AutoGPTQ, GPTQModel): codes packed in int32 along the inputs, zero points along the outputs.
-import { checkChoice, checkInteger, checkOptions, rangeError, typeError } from "../../lib/check.ts";
+import { checkChoice, checkInteger, rangeError, typeError } from "../../lib/check.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import type { OptionNames, Settled } from "../../lib/options.ts";
 import {
   checkImportShape,
   checkScaleTensor,
@@ -23,13 +25,31 @@ export interface GptqTensors extends ImportShape {
   readonly qweight: Int32Array | Uint32Array;
   /** int32 [groups, ceil(rows · bits / 32)]; may be left out if all zero points are 2^(bits - 1) */
   readonly qzeros?: Int32Array | Uint32Array | undefined;
-  /** [groups, rows], float32 or the bits of float16 */
-  readonly scales: Float32Array | Uint16Array;
+  /** [groups, rows]: float16 in most checkpoints, bfloat16 in those of models that are */
+  readonly scales: FloatTensor;
   /** int32 [cols], the group of each column, for checkpoints with activation order. Default: floor(column / groupSize). */
   readonly gIdx?: Int32Array | Uint32Array | undefined;
   /** `checkpoint_format` of the settings: in "gptq", the older one and the default, qzeros hold the zero point less 1. */
   readonly format?: GptqFormat | undefined;
+  /** `sym` of the settings: whether all zero points are 2^(bits - 1). Where it is false, qzeros must be there. */
+  readonly symmetric?: boolean | undefined;
+  /** `desc_act` of the settings: where it is true, gIdx must be there. */
+  readonly actOrder?: boolean | undefined;
 }
+
+export const GPTQ_NAMES: OptionNames<GptqTensors> = {
+  rows: [],
+  cols: [],
+  groupSize: ["group_size"],
+  bits: [],
+  qweight: [],
+  qzeros: [],
+  scales: [],
+  gIdx: ["g_idx"],
+  format: ["checkpoint_format"],
+  symmetric: ["sym"],
+  actOrder: ["desc_act"],
+};
 
 export interface ImportedGptq extends ImportedUniform {
   /** Column i of codes is input columnOrder[i]. Absent: they are in the order of the inputs. */
@@ -47,13 +67,14 @@ export interface ImportedGptq extends ImportedUniform {
  * @throws TypeError, RangeError for a wrong argument: a length that does not fit the shape, scales that are not finite, a
  * group number out of range (its index is named), a group that has not groupSize columns
  */
-export function importGptq(where: string, tensors: GptqTensors): ImportedGptq {
-  checkOptions(`${where}: tensors`, tensors);
+export function importGptq(where: string, tensors: Settled<GptqTensors>): ImportedGptq {
   const { rows, cols, groupSize, groups } = checkImportShape(where, tensors);
   const bits = checkInteger(`${where}: bits`, tensors.bits, 2, 8);
   if (bits !== 2 && bits !== 3 && bits !== 4 && bits !== 8) throw rangeError(`${where}: bits`, "2, 3, 4 or 8", bits);
   const format = tensors.format === undefined ? "gptq" : tensors.format;
   checkChoice(`${where}: format`, format, GPTQ_FORMATS);
+  checkSetting(where, "symmetric", tensors.symmetric, false, "qzeros", tensors.qzeros);
+  checkSetting(where, "actOrder", tensors.actOrder, true, "gIdx", tensors.gIdx);
   // 3-bit codes straddle words.
   const words = Math.ceil((cols * bits) / 32);
   const qweight = checkWords(`${where}: qweight`, tensors.qweight, words * rows, `${words} words x rows ${rows}`);
@@ -101,6 +122,22 @@ export function importGptq(where: string, tensors: GptqTensors): ImportedGptq {
   };
 }
 
+/** A setting that says that a tensor is there. */
+function checkSetting(
+  where: string,
+  name: string,
+  setting: unknown,
+  needs: boolean,
+  tensorName: string,
+  tensor: unknown,
+): void {
+  if (setting === undefined) return;
+  if (typeof setting !== "boolean") throw typeError(`${where}: ${name}`, "a boolean", setting);
+  if (setting === needs && tensor === undefined) {
+    throw rangeError(`${where}: ${tensorName}`, `a tensor (${name} is ${needs})`, "none");
+  }
+}
+
 const ROWS = 64;
 
 // Number `index` of the fields that follow each other, lowest bits first, in the words at `start`, `start + stride`, …
@@ -122,17 +159,16 @@ function groupedOrder(
   groups: number,
 ): Uint32Array | undefined {
   if (gIdx === undefined) return undefined;
-  if (!(gIdx instanceof Int32Array || gIdx instanceof Uint32Array)) throw typeError(where, "an Int32Array", gIdx);
-  checkWords(where, gIdx, cols, `cols ${cols}`);
+  const groupOf = checkWords(where, gIdx, cols, `cols ${cols}`);
   const counts = new Uint32Array(groups);
   let sorted = true;
   for (let col = 0; col < cols; col++) {
-    const group = gIdx[col] as number;
+    const group = groupOf[col] as number;
     if (group < 0 || group >= groups) {
       throw rangeError(where, `group numbers from 0 to ${groups - 1}`, `${group} at index ${col}`);
     }
     counts[group] = (counts[group] as number) + 1;
-    sorted &&= col === 0 || group >= (gIdx[col - 1] as number);
+    sorted &&= col === 0 || group >= (groupOf[col - 1] as number);
   }
   for (let group = 0; group < groups; group++) {
     const size = Math.min(groupSize, cols - group * groupSize);
@@ -144,7 +180,7 @@ function groupedOrder(
   const next = Uint32Array.from({ length: groups }, (_, group) => group * groupSize);
   const order = new Uint32Array(cols);
   for (let col = 0; col < cols; col++) {
-    const group = gIdx[col] as number;
+    const group = groupOf[col] as number;
     const at = next[group] as number;
     order[at] = col;
     next[group] = at + 1;

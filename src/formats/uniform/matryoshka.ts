@@ -1,6 +1,6 @@
 // Matryoshka quantisation (MatQuant, Nair et al. 2025, arXiv:2502.06786): the high bits of 8-bit codes are codes too.
 import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
-import { checkFinite, checkFloats, checkInteger, checkOptions, rangeError, typeError } from "../../lib/check.ts";
+import { checkFinite, checkFloats, checkInteger, rangeError, typeError } from "../../lib/check.ts";
 import { checkBytes, checkImportShape, type ImportShape } from "../shared/tensors.ts";
 
 export interface MatryoshkaCodes extends ImportShape {
@@ -38,8 +38,6 @@ export function sliceCodes(
   bits: number,
   options: { readonly extraPrecision?: boolean | undefined } = {},
 ): SlicedCodes {
-  checkOptions(`${where}: codes`, from);
-  checkOptions(`${where}: options`, options);
   checkInteger(`${where}: bits`, bits, 1, 8);
   const { extraPrecision = false } = options;
   if (typeof extraPrecision !== "boolean") throw typeError(`${where}: extraPrecision`, "a boolean", extraPrecision);

@@ -1,9 +1,9 @@
 // Uniform codes with a scale, and perhaps a zero point, a group: w = scale · (code - zero).
 import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
-import { checkChoice, checkFinite, checkFloats, checkInteger, rangeError } from "../../lib/check.ts";
+import { checkChoice, checkFinite, checkInteger, rangeError } from "../../lib/check.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { float32Scale, limitScale, ROUNDER, roundHalfEven, STEP } from "../../numeric/scale.ts";
-import type { GroupShape } from "../../numeric/shape.ts";
+import { checkWeightArray, type GroupShape } from "../../numeric/shape.ts";
 
 export const UNIFORM_SEARCHES = ["minmax", "mse", "absmean"] as const;
 export type UniformSearch = (typeof UNIFORM_SEARCHES)[number];
@@ -14,6 +14,14 @@ export interface UniformCodesOptions {
   readonly symmetric: boolean;
   /** How the scales are found: see `uniformCodes`. */
   readonly search: UniformSearch;
+}
+
+/**
+ * "mse" up to 3 bits, where clipping pays: it leaves 0.76 of the square error of "minmax" at 2 bits, 0.81 at 3 (Gaussian
+ * groups of 128, symmetric). Else "minmax", which is 33 times as fast.
+ */
+export function defaultSearch(bits: UniformBits): UniformSearch {
+  return bits <= 3 ? "mse" : "minmax";
 }
 
 /** w[row, col] = scales[row, group] · (codes[row, col] - zeros[row, group]). */
@@ -66,7 +74,7 @@ export function* uniformCodes(
   if (search === "absmean" && !symmetric) {
     throw rangeError(`${where}: search`, '"minmax" or "mse" unless symmetric', '"absmean"');
   }
-  checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
+  checkWeightArray(where, w, shape);
 
   const groupSize = Math.min(shape.groupSize, cols);
   const groups = Math.ceil(cols / groupSize);

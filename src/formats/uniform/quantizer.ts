@@ -1,9 +1,11 @@
 // Uniform codes for gptq.
 import type { UniformBits } from "../../kernels/types.ts";
+import type { FloatTensor } from "../../lib/floats.ts";
+import { type OptionNames, readOptions, settle } from "../../lib/options.ts";
 import { runNow } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { roundHalfEven } from "../../numeric/scale.ts";
-import { checkGroups, groupsOf } from "../../numeric/shape.ts";
+import { checkGroups, checkWeights, groupsOf } from "../../numeric/shape.ts";
 import { type UniformSearch, uniformCodes } from "./quantize.ts";
 
 export interface UniformQuantizerOptions {
@@ -17,6 +19,15 @@ export interface UniformQuantizerOptions {
   /** How scales are found from w before the first column is rounded: as in `uniform.quantize`. Default "mse". */
   readonly search?: UniformSearch;
 }
+
+const NAMES: OptionNames<UniformQuantizerOptions> = {
+  rows: [],
+  cols: [],
+  bits: ["w_bit", "nbits"],
+  groupSize: ["group_size"],
+  symmetric: ["sym"],
+  search: [],
+};
 
 /** Pass its members on to `uniform.pack`. */
 export interface UniformQuantizer extends Quantizer {
@@ -34,14 +45,20 @@ export interface UniformQuantizer extends Quantizer {
  * @param w [rows, cols] row-major
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w
  */
-export function uniformQuantizer(w: Float32Array, options: UniformQuantizerOptions): UniformQuantizer {
+export function uniformQuantizer(w: FloatTensor, given: UniformQuantizerOptions): UniformQuantizer {
   const where = "uniformQuantizer";
+  const options = readOptions(where, given, NAMES);
   const shape = checkGroups(where, options);
   const { rows, cols, groupSize } = shape;
   const { bits, symmetric = true, search = "mse" } = options;
   const { codes, scales, zeros } = runNow(
     where,
-    uniformCodes(where, w, { ...shape, rows }, { bits, symmetric, search }),
+    uniformCodes(
+      where,
+      checkWeights(where, settle(`${where}: w`, w), shape),
+      { ...shape, rows },
+      { bits, symmetric, search },
+    ),
   );
   const groups = groupsOf(shape);
   const top = 2 ** bits - 1;

@@ -1,7 +1,7 @@
 import { checkFloats, rangeError } from "../../lib/check.ts";
 import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
 import { exp } from "../../numeric/elementary.ts";
-import { checkFiniteComplex, checkHeads, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
+import { checkFiniteComplex, checkHeads, HEAD_NAMES, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
 
 /**
  * Re⟨q, k⟩ / sqrt(headDim) = (q_re · k_re + q_im · k_im) / sqrt(headDim) of every query with every key, without a mask: the
@@ -13,7 +13,7 @@ import { checkFiniteComplex, checkHeads, type HeadOptions, outputOf, tokensOf } 
  * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in q or k
  */
 export function scores(q: ComplexArray, k: ComplexArray, options: HeadOptions, out?: Float32Array): Float32Array {
-  const { heads, headDim } = checkHeads("scores", options);
+  const { heads, headDim } = checkHeads("scores", options, HEAD_NAMES);
   const size = heads * headDim;
   const queries = tokensOf("scores: q", q, size, "heads x headDim");
   const keys = tokensOf("scores: k", k, size, "heads x headDim");
@@ -51,7 +51,7 @@ export function attend(
   options: HeadOptions,
   out?: ComplexArray,
 ): ComplexArray {
-  const { heads, headDim } = checkHeads("attend", options);
+  const { heads, headDim } = checkHeads("attend", options, HEAD_NAMES);
   const size = heads * headDim;
   const queries = tokensOf("attend: q", q, size, "heads x headDim");
   const keys = tokensOf("attend: k", k, size, "heads x headDim");

@@ -1,7 +1,15 @@
 import { checkInteger, checkLength, typeError } from "../../lib/check.ts";
 import type { ComplexArray } from "../../lib/complex-array.ts";
 import { cos as cosine, pow, sin as sine } from "../../numeric/elementary.ts";
-import { checkFiniteComplex, checkHeads, checkPositive, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
+import {
+  checkFiniteComplex,
+  checkHeads,
+  checkPositive,
+  HEAD_NAMES,
+  type HeadOptions,
+  outputOf,
+  tokensOf,
+} from "./tokens.ts";
 
 export interface RopeOptions extends HeadOptions {
   /** theta, the base of the wavelengths: `rope_theta` of a model's config. */
@@ -27,8 +35,8 @@ export function rope(
   options: RopeOptions,
   out?: ComplexArray,
 ): ComplexArray {
-  const { heads, headDim } = checkHeads("rope", options);
-  const base = checkPositive("rope: base", options.base);
+  const { heads, headDim, base: given } = checkHeads("rope", options, HEAD_NAMES);
+  const base = checkPositive("rope: base", given);
   const size = heads * headDim;
   const tokens = tokensOf("rope: x", x, size, "heads x headDim");
   const each = positionsOf(positions, tokens);

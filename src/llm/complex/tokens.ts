@@ -1,19 +1,29 @@
 // Arguments and results that are complex numbers of several tokens.
-import { checkFinite, checkInteger, checkOptions, MAX_COLS, rangeError, typeError } from "../../lib/check.ts";
+import { checkFinite, checkInteger, MAX_COLS, rangeError, typeError } from "../../lib/check.ts";
 import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
+import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 
 export interface HeadOptions {
   readonly heads: number;
   /** Complex numbers of a head. */
   readonly headDim: number;
+  /** Of `rope`, and read by it alone: one object of options serves a layer. */
+  readonly base?: number;
 }
 
-/** Checks the options that all functions of heads take. */
-export function checkHeads(where: string, options: HeadOptions): HeadOptions {
-  checkOptions(`${where}: options`, options);
-  checkInteger(`${where}: heads`, options.heads, 1, MAX_COLS);
-  checkInteger(`${where}: headDim`, options.headDim, 1, MAX_COLS);
-  return options;
+/** Options of heads, and the names that Hugging Face's configurations have for them. */
+export const HEAD_NAMES: OptionNames<HeadOptions> = {
+  heads: ["num_attention_heads"],
+  headDim: ["head_dim"],
+  base: ["rope_theta"],
+};
+
+/** Reads the options of a function of heads, and checks those that all of them take. */
+export function checkHeads<T extends HeadOptions>(where: string, options: T, names: OptionNames<T>): Settled<T> {
+  const given = readOptions(where, options, names);
+  checkInteger(`${where}: heads`, given.heads, 1, MAX_COLS);
+  checkInteger(`${where}: headDim`, given.headDim, 1, MAX_COLS);
+  return given;
 }
 
 /** How many tokens of `size` numbers there are. */
@@ -44,7 +54,7 @@ export function outputOf(where: string, out: ComplexArray | undefined, length: n
   return out;
 }
 
-export function checkPositive(where: string, value: number): number {
+export function checkPositive(where: string, value: unknown): number {
   if (typeof value !== "number") throw typeError(where, "a positive, finite number", value);
   if (!(value > 0 && value < Number.POSITIVE_INFINITY)) throw rangeError(where, "a positive, finite number", value);
   return value;

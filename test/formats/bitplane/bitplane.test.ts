@@ -430,6 +430,7 @@ const good = {
   scales: Float32Array.of(1),
 };
 const w = rng.gaussians(rows * cols);
+const { codes: _, scales: __, ...types } = good;
 
 type Changes = Record<string, unknown>;
 
@@ -438,22 +439,21 @@ function refuses(changes: Changes, kind: typeof TypeError | typeof RangeError, m
   const before = lb.memory.used;
   throwsWith(() => bitplane.pack(lb, { ...good, ...changes }), kind, `bitplane.pack: ${message}`);
   is(lb.memory.used, before);
-  const { codes: _, scales: __, ...rest } = good;
   if ("codes" in changes || "scales" in changes || "zeros" in changes) return;
-  throwsWith(() => bitplane.quantize(lb, w, { ...rest, ...changes }), kind, `bitplane.quantize: ${message}`);
+  throwsWith(() => bitplane.quantize(lb, w, { ...types, ...changes }), kind, `bitplane.quantize: ${message}`);
   is(lb.memory.used, before);
 }
 
 e("a good call works", () => {
   bitplane.pack(lb, good).dispose();
-  bitplane.quantize(lb, w, good).dispose();
+  bitplane.quantize(lb, w, types).dispose();
 });
 
 e("lb and options", () => {
   for (const value of [undefined, null, 5, {}]) {
     throwsWith(() => bitplane.pack(value as never, good), TypeError, "bitplane.pack: lb: expected what init()");
     throwsWith(
-      () => bitplane.quantize(value as never, w, good),
+      () => bitplane.quantize(value as never, w, types),
       TypeError,
       "bitplane.quantize: lb: expected what init()",
     );
@@ -568,7 +568,7 @@ e("scales and zeros of any of the lengths", () => {
 });
 
 e("weights", () => {
-  const quantize = (value: unknown) => () => bitplane.quantize(lb, value as Float32Array, good);
+  const quantize = (value: unknown) => () => bitplane.quantize(lb, value as Float32Array, types);
   throwsWith(quantize([1]), TypeError, "bitplane.quantize: w: expected a Float32Array");
   throwsWith(
     quantize(w.subarray(1)),

@@ -71,7 +71,12 @@ const targets: Record<string, Target> = {
   },
   "complex.fromIfairy": {
     call: (handle, options) => complex.fromIfairy(handle as Lowbit, options as never),
-    good: { rows, cols, weightReal: w.re, weightImag: new Uint16Array(rows * cols).fill(0x3f80) },
+    good: {
+      rows,
+      cols,
+      weightReal: w.re,
+      weightImag: { dtype: "bfloat16", data: new Uint16Array(rows * cols).fill(0x3f80) },
+    },
   },
   "complex.fromIfairyBlocks": {
     call: (handle, options) => complex.fromIfairyBlocks(handle as Lowbit, options as never),
@@ -105,7 +110,7 @@ for (const [name, { call, good, even, grouped }] of Object.entries(targets)) {
 
   t("options", () => {
     for (const value of [undefined, null, 5, "text", [], new Float32Array(4)]) {
-      throwsWith(() => call(lb, value), TypeError, /^[\w.]+: (options|master|tensors): expected an object, got /);
+      throwsWith(() => call(lb, value), TypeError, /^[\w.]+: options: expected an object, got /);
     }
   });
 
@@ -404,7 +409,13 @@ i("fromIfairy is quantize of its weights", () => {
   const im = new Float32Array(bits.buffer);
   const x = { re: rng.gaussians(cols), im: rng.gaussians(cols) };
   for (const ties of ["sector", "imaginary"] as const) {
-    const imported = complex.fromIfairy(lb, { rows, cols, weightReal: w.re, weightImag: imag, ties });
+    const imported = complex.fromIfairy(lb, {
+      rows,
+      cols,
+      weightReal: w.re,
+      weightImag: { dtype: "bfloat16", data: imag },
+      ties,
+    });
     const own = complex.quantize(lb, { re: w.re, im }, { rows, cols, ties, conjugate: "x" });
     equalComplex(imported.gemv(x), own.gemv(x), "y", equalBits);
     equalComplex(imported.dequantize(), own.dequantize(), "W", equalBits);
@@ -434,7 +445,13 @@ i("weights and blocks that do not fit", () => {
   };
   const at = "complex.fromIfairy: ";
   refuses(master({ weightReal: new Float64Array(80) }), TypeError, `${at}weightReal: expected a Float32Array`);
-  refuses(master({ weightImag: new Uint16Array(79) }), RangeError, `${at}weightImag: expected length 80`);
+  const named = (length: number) => ({ dtype: "bfloat16", data: new Uint16Array(length) });
+  refuses(master({ weightImag: named(79) }), RangeError, `${at}weightImag: expected length 80`);
+  refuses(
+    master({ weightImag: new Uint16Array(80) }),
+    TypeError,
+    `${at}weightImag: expected a Float32Array, or 16-bit`,
+  );
   const bad = w.re.slice();
   bad[7] = NaN;
   refuses(master({ weightReal: bad }), RangeError, `${at}weightReal: expected finite weights, got NaN at index 7`);

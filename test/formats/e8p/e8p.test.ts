@@ -495,7 +495,11 @@ errors("quantize", () => {
   throwsWith(quantize({ bits: 5 }), RangeError, "e8p.quantize: bits: expected an integer from 2 to 4");
   throwsWith(quantize({ seed: -1 }), RangeError, "e8p.quantize: seed");
   throwsWith(quantize({ scale: 0 }), RangeError, "e8p.quantize: scale: expected a positive number");
-  throwsWith(quantize({ groupSize: 8 }), RangeError, "e8p.quantize: groupSize");
+  throwsWith(
+    quantize({ groupSize: 8 }),
+    TypeError,
+    "e8p.quantize: options: expected one of rows, cols, activation, kernel,",
+  );
   throwsWith(quantize({}, new Float32Array(5)), RangeError, "e8p.quantize: w: expected length 4096");
   throwsWith(
     quantize(

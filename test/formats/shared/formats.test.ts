@@ -1,7 +1,8 @@
 // The public functions of bcq, ptqtp, onebit, uniform and codebook: what they make of weights and codes, what they refuse,
 // and that nothing is left behind.
-import { type AwqTensors, importAwq } from "../../../src/formats/uniform/from-awq.ts";
-import { type GptqTensors, importGptq } from "../../../src/formats/uniform/from-gptq.ts";
+import { importAwq } from "../../../src/formats/uniform/from-awq.ts";
+import { importGptq } from "../../../src/formats/uniform/from-gptq.ts";
+import { halfToFloat } from "../../../src/lib/half.ts";
 import { bytesFromHex } from "../../kernels/vectors.ts";
 import { equalBits, equalValues, is, nmseBelow, ok, rejectsWith, throwsWith } from "../../lib/assert.ts";
 import { bcq, codebook, init, type Lowbit, type Matrix, onebit, ptqtp, uniform } from "../../lib/library.ts";
@@ -214,15 +215,18 @@ exact("GPTQ with act-order and AWQ are what their importers say, in the order of
   for (const bits of [2, 3, 4, 8] as const) {
     const shape = { rows: 32, cols: 96, groupSize: 32 };
     const vector = makeGptq(rng, { ...shape, bits }, "gptq", true);
-    const tensors: GptqTensors = {
+    const tensors = {
       ...shape,
       bits,
       qweight: new Int32Array(bytesFromHex(vector.packed).buffer as ArrayBuffer),
       qzeros: new Int32Array(bytesFromHex(vector.qzeros as string).buffer as ArrayBuffer),
-      scales: new Uint16Array(bytesFromHex(vector.scales).buffer as ArrayBuffer),
+      scales: { dtype: "float16", data: new Uint16Array(bytesFromHex(vector.scales).buffer as ArrayBuffer) } as const,
       gIdx: new Int32Array(bytesFromHex(vector.gIdx as string).buffer as ArrayBuffer),
     };
-    const { codes, scales, zeros, columnOrder } = importGptq("test", tensors);
+    const { codes, scales, zeros, columnOrder } = importGptq("test", {
+      ...tensors,
+      scales: halfToFloat("test", tensors.scales.data),
+    });
     const matrix = uniform.fromGptq(lb, { ...tensors, activation: "f32" });
     const dense = matrix.dequantize();
     for (let i = 0; i < dense.length; i++) {
@@ -241,15 +245,15 @@ exact("GPTQ with act-order and AWQ are what their importers say, in the order of
     matrix.dispose();
   }
   const vector = makeAwq(rng, { rows: 32, cols: 96, groupSize: 32 });
-  const tensors: AwqTensors = {
+  const tensors = {
     rows: 32,
     cols: 96,
     groupSize: 32,
     qweight: new Int32Array(bytesFromHex(vector.packed).buffer as ArrayBuffer),
     qzeros: new Int32Array(bytesFromHex(vector.qzeros as string).buffer as ArrayBuffer),
-    scales: new Uint16Array(bytesFromHex(vector.scales).buffer as ArrayBuffer),
+    scales: { dtype: "float16", data: new Uint16Array(bytesFromHex(vector.scales).buffer as ArrayBuffer) } as const,
   };
-  const { codes, scales, zeros } = importAwq("test", tensors);
+  const { codes, scales, zeros } = importAwq("test", { ...tensors, scales: halfToFloat("test", tensors.scales.data) });
   const expected = Float32Array.from(codes, (code, i) => {
     const group = Math.floor(i / 96) * 3 + Math.floor((i % 96) / 32);
     return (scales[group] as number) * (code - (zeros[group] as number));

@@ -48,7 +48,7 @@ function checkUniform(vector: ImportVector, label: string): void {
     groupSize,
     qweight: int32(vector.packed),
     qzeros: int32(vector.qzeros as string),
-    scales,
+    scales: halfToFloat("f", scales),
   };
   const imported =
     vector.layout === "awq" ? importAwq("f", tensors) : importGptq("f", { ...tensors, bits: bits as 4, format, gIdx });
@@ -288,11 +288,6 @@ function refuse(name: string, call: Loose, good: object, cases: [string, unknown
   v("nothing that is good", () => {
     call("f", good);
   });
-  v("what is not an object", () => {
-    for (const value of [undefined, null, 5, "x", [], new Uint8Array(4)]) {
-      throwsWith(() => call("f", value), TypeError, /^f: (tensors|codes): expected an object, got /);
-    }
-  });
   for (const [key, value, kind, message] of cases) {
     v(`${key} ${message}`, () => throwsWith(() => call("f", { ...good, [key]: value }), kind, `f: ${key}: ${message}`));
   }
@@ -330,14 +325,31 @@ refuse("importGptq", importGptq as Loose, gptq, [
   ["qzeros", new Int32Array(5), RangeError, "expected length 4 (groups of a row 2 x 2 words), got 5"],
   ["scales", ones(31), RangeError, "expected length 32 (groups of a row 2 x rows 16), got 31"],
   ["scales", withNumber(ones(32), 9, NaN), RangeError, "expected finite numbers, got NaN at index 9"],
-  ["scales", new Uint16Array(32).fill(0x7c00), RangeError, "expected finite numbers, got Infinity at index 0"],
-  ["scales", new Float64Array(32), TypeError, "expected a Float32Array, or a Uint16Array of float16 bits"],
+  [
+    "scales",
+    new Uint16Array(32),
+    TypeError,
+    "expected a Float32Array, or 16-bit numbers whose type is named, { dtype:",
+  ],
+  ["scales", new Float64Array(32), TypeError, "expected a Float32Array, got Float64Array of length 32"],
+  ["symmetric", 1, TypeError, "expected a boolean, got 1"],
+  ["actOrder", "yes", TypeError, "expected a boolean"],
   ["gIdx", new Int32Array(23), RangeError, "expected length 24"],
   ["gIdx", new Float32Array(24), TypeError, "expected an Int32Array"],
   ["gIdx", new Int32Array(24).fill(2), RangeError, "expected group numbers from 0 to 1, got 2 at index 0"],
   ["gIdx", new Int32Array(24).fill(-1, 5), RangeError, "expected group numbers from 0 to 1, got -1 at index 5"],
   ["gIdx", new Int32Array(24), RangeError, "expected 16 columns of group 0 (groupSize 16), got 24"],
 ]);
+
+const settings = suite("import: settings of GPTQ say which tensors are there");
+settings("sym and desc_act", () => {
+  const call = (changes: object) => () => importGptq("f", { ...gptq, ...changes } as never);
+  const { qzeros: _, ...rest } = gptq as { qzeros?: unknown };
+  const without = { ...rest, qzeros: undefined };
+  throwsWith(call({ ...without, symmetric: false }), RangeError, "f: qzeros: expected a tensor (symmetric is false)");
+  throwsWith(call({ gIdx: undefined, actOrder: true }), RangeError, "f: gIdx: expected a tensor (actOrder is true)");
+  call({ ...without, symmetric: true, actOrder: false })();
+});
 
 const awq: AwqTensors = {
   rows: 16,
@@ -377,7 +389,9 @@ refuse("importNvfp4", importNvfp4 as Loose, nvfp4, [
   ["cols", 24, RangeError, "expected a multiple of 16 (whole blocks), got 24"],
   ["packed", new Uint8Array(33), RangeError, "expected length 32"],
   ["scales", Uint8Array.of(1, 127, 0, 0), RangeError, "expected no NaN, got 127, which is NaN, at index 1"],
-  ["globalScale", "1", TypeError, "expected a number"],
+  ["globalScale", "1", TypeError, "expected a number, or a tensor of one"],
+  ["globalScale", ones(2), RangeError, "expected length 1 (a number, or a tensor of one), got 2"],
+  ["globalDivisor", 1e-38, RangeError, "expected a number that leaves scales finite"],
   ["globalScale", NaN, RangeError, "expected a number that leaves scales finite, got NaN"],
   ["globalScale", 1e38, RangeError, "expected a number that leaves scales finite"],
 ]);

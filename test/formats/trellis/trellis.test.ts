@@ -244,7 +244,8 @@ layers("signs of older files, float16 scales, names of codebooks", () => {
   const product = (options: object): string =>
     using(trellis.pack(lb, { rows, cols, trellis: words, ...options }), (m) => Array.from(m.gemv(x)).join());
   const old = product({ su, sv });
-  is(product({ suh: signsOf(su, cols), svh: signsOf(sv, rows) }), old);
+  const half = (data: Uint16Array) => ({ dtype: "float16", data });
+  is(product({ suh: half(signsOf(su, cols)), svh: half(signsOf(sv, rows)) }), old);
   is(product({ su, sv, codebook: "3inst" }), old);
   is(product({ su, sv, mcg: Int32Array.of(0) }), product({ su, sv, codebook: "mcg" }));
   is(product({ su, sv, mul1: true }), product({ su, sv, codebook: "mul1", mcg: undefined }));
@@ -420,7 +421,11 @@ errors("quantize", () => {
   throwsWith(quantize({ search: 0 }), RangeError, "trellis.quantize: search");
   throwsWith(quantize({ search: "all" }), TypeError, `trellis.quantize: search: expected a number or "full"`);
   throwsWith(quantize({ seed: -1 }), RangeError, "trellis.quantize: seed");
-  throwsWith(quantize({ groupSize: 8 }), RangeError, "trellis.quantize: groupSize");
+  throwsWith(
+    quantize({ groupSize: 8 }),
+    TypeError,
+    "trellis.quantize: options: expected one of rows, cols, activation, kernel,",
+  );
   throwsWith(quantize({ hessian: new Float32Array(5) }), RangeError, "trellis.quantize: hessian");
   throwsWith(quantize({}, new Float32Array(5)), RangeError, "trellis.quantize: w: expected length 16384");
   throwsWith(quantize({ activation: "lut8" }), RangeError, "trellis.quantize: activation");
@@ -504,6 +509,10 @@ errors("packCodes", () => {
   );
   throwsWith(pack({ scales: new Float32Array(3) }), RangeError, "trellis.packCodes: scales");
   throwsWith(pack({ scales: Float32Array.of(Number.POSITIVE_INFINITY) }), RangeError, "trellis.packCodes: scales");
-  throwsWith(pack({ groupSize: 16 }), RangeError, "trellis.packCodes: groupSize");
+  throwsWith(
+    pack({ groupSize: 16 }),
+    TypeError,
+    "trellis.packCodes: options: expected one of rows, cols, activation, kernel,",
+  );
   throwsWith(pack({ kernel: "gemv" }), RangeError, "trellis.packCodes: kernel");
 });

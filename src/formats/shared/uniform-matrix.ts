@@ -1,0 +1,50 @@
+// What formats share that are uniform codes in the end: uniform itself, glvq, and two codebooks of QuIP#.
+import { formatOf } from "../../kernels/formats.ts";
+import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
+import { checkScales, type Shape, zeroOffsets } from "../../matrix/shape.ts";
+import type { Matrix } from "../../matrix/spec.ts";
+import type { Lowbit } from "../../runtime/features.ts";
+import type { ImportedUniform } from "./tensors.ts";
+import { makeWords } from "./word-matrix.ts";
+
+/**
+ * Bits of a code in memory: more than it has where its layout keeps more columns together than a group has. Groups of 16
+ * columns of 3 bits are stored as 4 bits, of 5 as 6; groups of 8 as 4 or 8.
+ */
+export function storedUniformBits(bits: UniformBits, groupSize: number | undefined, cols: number): UniformBits {
+  if (groupSize === undefined || groupSize >= cols) return bits;
+  const wide = UNIFORM_BITS.find((b) => b >= bits && groupSize % formatOf(`uniform${b}`, "int8").chunk === 0);
+  // None: checkShape refuses the group, and names what the layout of 8 bits wants, which is least.
+  return wide ?? 8;
+}
+
+/** w = scale · (code - zero). @param columnOrder column i of the codes is column columnOrder[i] of the matrix */
+export function makeUniform(
+  where: string,
+  lb: Lowbit,
+  shape: Shape,
+  bits: UniformBits,
+  { codes, scales, zeros }: Pick<ImportedUniform, "codes" | "scales"> & { readonly zeros?: Float32Array },
+  columnOrder?: Uint32Array,
+): Matrix {
+  const { cols } = shape;
+  const stored = storedUniformBits(bits, shape.groupSize, cols);
+  const middle = 2 ** (stored - 1);
+  // Kernels take `middle` from what is stored, and codes of `bits` bits have theirs at 2^(bits - 1).
+  const more = middle - 2 ** (bits - 1);
+  checkScales(`${where}: scales`, scales, shape);
+  return makeWords(where, lb, {
+    label: `uniform${bits}`,
+    format: `uniform${stored}`,
+    shape,
+    scales: [scales],
+    offsets: zeros && zeroOffsets(scales, checkScales(`${where}: zeros`, zeros, shape), shape, middle - more),
+    columnOrder,
+    writeRow: (row, out) => {
+      const first = row * cols;
+      if (more === 0) out.set(codes.subarray(first, first + cols));
+      else for (let col = 0; col < cols; col++) out[col] = (codes[first + col] as number) + more;
+    },
+    level: (code) => code - middle,
+  });
+}
