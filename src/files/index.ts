@@ -1,3 +1,7 @@
-// lowbit/files: containers of weights, without WebAssembly.
+// lowbit/files: containers of weights, wherever they are, without WebAssembly.
+export { folderCache } from "./cache.ts";
+export { type FileTensor, openWeights, type ReadOptions, type WeightFile, wholeNumber } from "./container.ts";
 export { FileError } from "./errors.ts";
+export type { GgufArray, GgufScalar, GgufValue } from "./gguf.ts";
+export type { ByteCache, ByteSource, Source, SourceOptions } from "./open-file.ts";
 export { parseSafetensors, type Safetensors, type Tensor } from "./safetensors.ts";
