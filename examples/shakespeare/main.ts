@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Activation, init, type Lowbit, UnsupportedRuntimeError } from "lowbit";
-import { FileError, parseSafetensors, type Safetensors } from "../../src/files/index.ts";
+import { FileError, parseSafetensors, type Safetensors } from "lowbit/files";
 import { Model } from "./model.ts";
 import { formatFor, HELP, type Options, readOptions, UsageError } from "./options.ts";
 import type { Format } from "./quantize.ts";

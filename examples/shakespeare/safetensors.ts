@@ -1,5 +1,5 @@
 // Tensors of a safetensors file by name, dtype and shape.
-import { FileError, type Safetensors, type Tensor } from "../../src/files/index.ts";
+import { FileError, type Safetensors, type Tensor } from "lowbit/files";
 
 /**
  * The tensor of that name, dtype and shape.

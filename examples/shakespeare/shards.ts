@@ -2,7 +2,7 @@
  * Models whose tensors are spread over several files, named as Hugging Face names them: X-00001-of-00003.safetensors.
  * Works in any runtime; reading the files is left to the caller.
  */
-import { FileError, type Safetensors, type Tensor } from "../../src/files/index.ts";
+import { FileError, type Safetensors, type Tensor } from "lowbit/files";
 
 const SHARD = /^(.*)-(\d{5})-of-(\d{5})\.safetensors$/s;
 

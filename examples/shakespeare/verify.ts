@@ -1,4 +1,4 @@
-import { FileError, type Safetensors } from "../../src/files/index.ts";
+import { FileError, type Safetensors } from "lowbit/files";
 import type { Model } from "./model.ts";
 import { getFloats, getTensor } from "./safetensors.ts";
 

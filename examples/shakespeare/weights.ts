@@ -1,5 +1,5 @@
 import { type Activation, binary, fairy2i, type Lowbit, type Matrix, ternary } from "lowbit";
-import { FileError, type Safetensors } from "../../src/files/index.ts";
+import { FileError, type Safetensors } from "lowbit/files";
 import { getFloats, getTensor } from "./safetensors.ts";
 
 /** How linear weights are stored: signs, trits, powers of i in one or two stages, or floats that are to be quantised. */

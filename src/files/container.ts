@@ -1,9 +1,10 @@
 // Files of weights, whatever their container and number: one list of tensors, whose bytes are read when they are wanted.
-import { checkInteger, checkOptions, rangeError, typeError } from "../lib/check.ts";
+import { checkInteger, rangeError, typeError } from "../lib/check.ts";
 import { FileError } from "./errors.ts";
 import { swapBlocks } from "./ggml-types.ts";
 import { type GgufValue, MoreBytes, readGguf } from "./gguf.ts";
 import type { OpenFile, Source, SourceOptions } from "./open-file.ts";
+import { checkNames } from "./options.ts";
 import { FIRST_BYTES, headerEnd, parseObject, readHeader } from "./safetensors.ts";
 import { baseOf, isIndex, otherShards, readIndex } from "./shards.ts";
 import { nameOf, openFile } from "./source.ts";
@@ -55,7 +56,7 @@ export interface WeightFile {
  */
 export async function openWeights(source: Source, options: SourceOptions = {}): Promise<WeightFile> {
   const where = "openWeights";
-  checkOptions(`${where}: options`, options);
+  checkNames(where, options, ["signal", "onProgress", "cache", "fetch", "headers", "retries"]);
   const progress = new Progress(options);
   const open: OpenFile[] = [];
   const openOne = async (one: Source): Promise<OpenFile> => {
@@ -101,7 +102,9 @@ function withOthers(index: Source, given: readonly Source[], names: readonly str
     const have = new Set(given.map((one) => baseOf(nameOf(one))));
     const missing = names.filter((name) => !have.has(name));
     if (missing.length === 0) return [];
-    throw new FileError(`${plain(nameOf(index))}: expected ${missing.slice(0, 3).map(quote).join(", ")} among the files`);
+    throw new FileError(
+      `${plain(nameOf(index))}: expected ${missing.slice(0, 3).map(quote).join(", ")} among the files`,
+    );
   }
   return otherShards(index, nameOf(index), "safetensors", undefined, names);
 }
@@ -134,7 +137,8 @@ async function readPart(file: OpenFile, signal?: AbortSignal): Promise<Part> {
   const first = await file.read(0, Math.min(FIRST_BYTES, file.size), signal);
   if (first[0] === 0x47 && first[1] === 0x47 && first[2] === 0x55) return readGgufPart(file, signal);
   // A safetensors file begins with the length of its header, of which the high bytes are zero.
-  if (first[4] === 0 && first[5] === 0 && first[6] === 0 && first[7] === 0) return readSafetensorsPart(file, first, signal);
+  if (first[4] === 0 && first[5] === 0 && first[6] === 0 && first[7] === 0)
+    return readSafetensorsPart(file, first, signal);
   if (/\.gguf$/i.test(baseOf(file.name))) return readGgufPart(file, signal);
   if (/\.safetensors$/i.test(baseOf(file.name))) return readSafetensorsPart(file, first, signal);
   return refuseKind(file.name, "GGUF or safetensors", "the beginning of one", first);
@@ -248,7 +252,9 @@ function join(given: readonly Part[], open: readonly OpenFile[]): WeightFile {
   const first = given[0] as Part;
   for (const part of given) {
     if (part.container === first.container) continue;
-    throw new FileError(`${plain(part.file.name)}: expected a ${first.container} file beside ${plain(first.file.name)}`);
+    throw new FileError(
+      `${plain(part.file.name)}: expected a ${first.container} file beside ${plain(first.file.name)}`,
+    );
   }
   const parts = first.container === "gguf" ? inOrder(given) : given;
   const tensors = new Map<string, FileTensor>();
@@ -265,7 +271,9 @@ function join(given: readonly Part[], open: readonly OpenFile[]): WeightFile {
   const { metadata, file } = parts[0] as Part;
   const total = wholeNumber(metadata.get("split.tensors.count"));
   if (parts.length > 1 && total !== undefined && total !== tensors.size) {
-    throw new FileError(`${plain(file.name)}: "split.tensors.count": expected ${total} tensors in all files, got ${tensors.size}`);
+    throw new FileError(
+      `${plain(file.name)}: "split.tensors.count": expected ${total} tensors in all files, got ${tensors.size}`,
+    );
   }
   return {
     container: first.container,
@@ -289,7 +297,8 @@ function inOrder(parts: readonly Part[]): readonly Part[] {
     const where = plain(part.file.name);
     const own = wholeNumber(part.metadata.get("split.count"));
     const no = wholeNumber(part.metadata.get("split.no"));
-    if (own !== count) throw new FileError(`${where}: "split.count": expected ${count}, as ${plain(file.name)} has, got ${own}`);
+    if (own !== count)
+      throw new FileError(`${where}: "split.count": expected ${count}, as ${plain(file.name)} has, got ${own}`);
     if (no === undefined || no < 0 || no >= count) {
       throw new FileError(`${where}: "split.no": expected 0 to ${count - 1}, got ${no}`);
     }
@@ -300,7 +309,9 @@ function inOrder(parts: readonly Part[]): readonly Part[] {
   const missing: number[] = [];
   for (let no = 0; no < count && missing.length < 8; no++) if (!ordered.has(no)) missing.push(no + 1);
   if (missing.length > 0) {
-    throw new FileError(`${plain(file.name)}: parts ${missing.join(", ")} of ${count} are missing (as their names count)`);
+    throw new FileError(
+      `${plain(file.name)}: parts ${missing.join(", ")} of ${count} are missing: expected them in an array, or under names like X-00001-of-00003.gguf`,
+    );
   }
   return Array.from({ length: count }, (_, no) => ordered.get(no) as Part);
 }

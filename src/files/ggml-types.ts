@@ -13,7 +13,13 @@ export interface GgmlType {
   readonly tail: number;
 }
 
-type Row = readonly [id: number, name: string, columns: number, bytes: number, ...fields: (readonly [number, number, number])[]];
+type Row = readonly [
+  id: number,
+  name: string,
+  columns: number,
+  bytes: number,
+  ...fields: (readonly [number, number, number])[],
+];
 
 /** Of microsoft/BitNet, with one scale behind the codes. Which of three layouts it has is not in the file. */
 const I2_S = 36;
@@ -62,7 +68,9 @@ const byId: ReadonlyMap<number, GgmlType> = /* @__PURE__ */ new Map(
     { name, columns, bytes, fields, tail: id === I2_S ? 32 : 0 },
   ]),
 );
-const idByName: ReadonlyMap<string, number> = /* @__PURE__ */ new Map(/* @__PURE__ */ ROWS.map(([id, name]) => [name, id]));
+const idByName: ReadonlyMap<string, number> = /* @__PURE__ */ new Map(
+  /* @__PURE__ */ ROWS.map(([id, name]) => [name, id]),
+);
 
 export function ggmlType(id: number): GgmlType | undefined {
   return byId.get(id);

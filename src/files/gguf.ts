@@ -4,8 +4,22 @@ import { FileError } from "./errors.ts";
 import { foreignType, type GgmlType, ggmlType } from "./ggml-types.ts";
 import { plain, quote, refuseKind, utf8 } from "./text.ts";
 
-const SCALARS = ["u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "string", "array", "u64", "i64", "f64"] as const;
-export type GgufType = (typeof SCALARS)[number];
+export const GGUF_TYPES = [
+  "u8",
+  "i8",
+  "u16",
+  "i16",
+  "u32",
+  "i32",
+  "f32",
+  "bool",
+  "string",
+  "array",
+  "u64",
+  "i64",
+  "f64",
+] as const;
+export type GgufType = (typeof GGUF_TYPES)[number];
 export type GgufScalar = Exclude<GgufType, "array">;
 
 /** A value with its type, which a copy must keep. Whole numbers of 64 bits are bigints; text that is no UTF-8 is its bytes. */
@@ -56,9 +70,9 @@ export class MoreBytes extends Error {
   }
 }
 
-/** Bytes of a value, by its number in SCALARS; 0: it says its length. */
+/** Bytes of a value, by its number in GGUF_TYPES; 0: it says its length. */
 const SIZES = [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8] as const;
-const ARRAYS = {
+export const GGUF_ARRAYS = {
   u8: Uint8Array,
   i8: Int8Array,
   u16: Uint16Array,
@@ -159,13 +173,17 @@ function placeTensors(reader: Reader, infos: readonly Info[], dataAt: number, al
     const end = filled + bytes;
     if (end > room) {
       const need = `expected ${bytes} bytes of data (${type.name} [${shape}])`;
-      throw reader.fault(at, `${where}: file is truncated: ${need} from byte ${BigInt(dataAt) + begin}, got ${room - begin}`);
+      throw reader.fault(
+        at,
+        `${where}: file is truncated: ${need} from byte ${BigInt(dataAt) + begin}, got ${room - begin}`,
+      );
     }
     filled = ((end + align - 1n) / align) * align;
     return { name, type, shape, begin: dataAt + Number(begin), end: dataAt + Number(end) };
   });
   if (infos.length > 0 && filled !== room) {
-    const what = filled > room ? "the padding after the last tensor is missing" : "there are bytes after the last tensor";
+    const what =
+      filled > room ? "the padding after the last tensor is missing" : "there are bytes after the last tensor";
     throw reader.fault(reader.size, `${what}: expected ${filled} bytes of data, got ${room}`);
   }
   return tensors;
@@ -229,7 +247,7 @@ class Reader {
     const at = this.at;
     const of = this.#type(`${what}: elements`);
     if (of === "array") throw this.fault(at, `${what}: expected an array of values, got one of arrays`);
-    const size = SIZES[SCALARS.indexOf(of)] as number;
+    const size = SIZES[GGUF_TYPES.indexOf(of)] as number;
     const countAt = this.at;
     const count = this.count(`${what}: number of elements`, size || 8);
     if (count > LONGEST) throw this.fault(countAt, `${what}: expected ${LONGEST} elements at most, got ${count}`);
@@ -241,8 +259,9 @@ class Reader {
     const start = this.#take(what, count * size);
     const bytes = this.#bytes.slice(start, start + count * size);
     if (this.bigEndian) for (let i = 0; i < bytes.length; i += size) bytes.subarray(i, i + size).reverse();
-    if (of === "bool" && bytes.some((byte) => byte > 1)) throw this.fault(start, `${what}: expected 0 or 1 as truth values`);
-    return { type, of, value: new ARRAYS[of](bytes.buffer) };
+    if (of === "bool" && bytes.some((byte) => byte > 1))
+      throw this.fault(start, `${what}: expected 0 or 1 as truth values`);
+    return { type, of, value: new GGUF_ARRAYS[of](bytes.buffer) };
   }
 
   info(i: number): Info {
@@ -301,14 +320,15 @@ class Reader {
   #type(what: string): GgufType {
     const at = this.at;
     const id = this.#u32(`${what}: type`);
-    const type = SCALARS[id];
-    if (type === undefined) throw this.fault(at, `${what}: expected a type from 0 to ${SCALARS.length - 1}, got ${id}`);
+    const type = GGUF_TYPES[id];
+    if (type === undefined)
+      throw this.fault(at, `${what}: expected a type from 0 to ${GGUF_TYPES.length - 1}, got ${id}`);
     return type;
   }
 
   #value(what: string, type: GgufScalar): number | bigint | boolean | string | Uint8Array {
     if (type === "string") return this.#string(what);
-    const at = this.#take(what, SIZES[SCALARS.indexOf(type)] as number);
+    const at = this.#take(what, SIZES[GGUF_TYPES.indexOf(type)] as number);
     const view = this.#view;
     const little = !this.bigEndian;
     switch (type) {
@@ -350,9 +370,4 @@ function ascii(bytes: Uint8Array): string | undefined {
     text += String.fromCharCode(byte);
   }
   return text;
-}
-
-/** The number of a type in a file. */
-export function ggufTypeId(type: GgufType): number {
-  return SCALARS.indexOf(type);
 }

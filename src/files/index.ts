@@ -5,3 +5,13 @@ export { FileError } from "./errors.ts";
 export type { GgufArray, GgufScalar, GgufValue } from "./gguf.ts";
 export type { ByteCache, ByteSource, Source, SourceOptions } from "./open-file.ts";
 export { parseSafetensors, type Safetensors, type Tensor } from "./safetensors.ts";
+export {
+  type ByteTarget,
+  memoryTarget,
+  type Target,
+  type TensorContent,
+  type TensorData,
+} from "./target.ts";
+export type { ShardTarget, WriteOptions } from "./write-files.ts";
+export { type GgufContent, writeGguf } from "./write-gguf.ts";
+export { type SafetensorsContent, writeSafetensors } from "./write-safetensors.ts";

@@ -133,7 +133,8 @@ export class Remote {
               await this.#request(place, signal);
             }
             const got = await this.#take(place, out.subarray(at), signal);
-            if (got === 0) throw new Interrupted(`it ended at byte ${this.#body?.at ?? place} of ${this.#identity?.size}`);
+            if (got === 0)
+              throw new Interrupted(`it ended at byte ${this.#body?.at ?? place} of ${this.#identity?.size}`);
             at += got;
             // What brings bytes may be tried again as often as it takes.
             if (got > 0) this.#failures = 0;
@@ -257,7 +258,8 @@ export class Remote {
       const [first, last, size] = [Number(range[1]), Number(range[2]), Number(range[3])];
       const change = this.#adopt({ size, ...validatorsOf(headers) });
       if (change) return refuse(change);
-      if (first > at || last < at) return refuse(new Interrupted(`bytes from ${at} were asked for, ${first} to ${last} came`));
+      if (first > at || last < at)
+        return refuse(new Interrupted(`bytes from ${at} were asked for, ${first} to ${last} came`));
       return this.#start(response, first);
     }
     if (status === 200) {
@@ -329,7 +331,11 @@ export class Remote {
       }
       await response.body?.cancel().catch(() => {});
       const next = URL.canParse(location, url) ? new URL(location, url) : undefined;
-      if (next === undefined || (url.protocol === "https:" && next.protocol !== "https:") || !/^https?:$/.test(next.protocol)) {
+      if (
+        next === undefined ||
+        (url.protocol === "https:" && next.protocol !== "https:") ||
+        !/^https?:$/.test(next.protocol)
+      ) {
         throw new FileError(`${this.#name}: the server redirects to an address that is not secure: ${plain(location)}`);
       }
       if (next.origin !== url.origin) {

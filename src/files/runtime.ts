@@ -26,13 +26,15 @@ const processOf = (): Process | undefined => (globalThis as { process?: Process 
 
 export function nodeFiles(): NodeFiles | undefined {
   const process = processOf();
-  return process?.versions?.node ? (process.getBuiltinModule?.("node:fs/promises") as NodeFiles | undefined) : undefined;
+  return process?.versions?.node
+    ? (process.getBuiltinModule?.("node:fs/promises") as NodeFiles | undefined)
+    : undefined;
 }
 
 /** The path of a file: URL. */
 export function nodePath(url: URL): string {
-  const { fileURLToPath } = processOf()?.getBuiltinModule?.("node:url") as { fileURLToPath(url: URL): string };
-  return fileURLToPath(url);
+  const module = processOf()?.getBuiltinModule?.("node:url") as { fileURLToPath(url: URL): string } | undefined;
+  return module === undefined ? url.pathname : module.fileURLToPath(url);
 }
 
 export function environment(name: string): string | undefined {

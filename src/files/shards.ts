@@ -16,9 +16,6 @@ export function baseOf(name: string): string {
   return decodeURI(name.replace(/[?#].*$/, "")).replace(/^.*[/\\]/s, "");
 }
 
-/** What shards could be more than this many. */
-const MOST = 99_999;
-
 /**
  * The other files of a model, beside the one that was opened.
  *
@@ -40,10 +37,8 @@ export function otherShards(
   if (others === undefined) {
     const wanted = container === "gguf" ? (count ?? 1) : all;
     if (wanted <= 1) return [];
-    if (of === undefined || all !== wanted || wanted > MOST || Number(no) < 1 || Number(no) > all) {
-      const example = `-00001-of-${String(Math.min(wanted, MOST)).padStart(5, "0")}.${container}`;
-      throw new FileError(`${plain(name)}: one of ${wanted} files: expected a name that ends in ${example}, or all files in an array`);
-    }
+    // The parts of a GGUF file say who they are: which are missing is said when all are there.
+    if (container === "gguf" && (!isNamed(source) || all !== wanted || Number(no) < 1 || Number(no) > all)) return [];
     others = Array.from({ length: all }, (_, i) => `${start}-${String(i + 1).padStart(5, "0")}-of-${of}${kind}`);
   }
   if (!isNamed(source)) {
@@ -65,7 +60,9 @@ export function readIndex(name: string, index: JsonObject): ReadonlyMap<string, 
   for (const [tensor, file] of map) {
     const isPlain = typeof file === "string" && /^[^/\\:\p{Cc}]+$/u.test(file) && !/^\.+$/.test(file);
     if (!isPlain || isIndex(file)) {
-      throw new FileError(`${where}: weight_map: ${quote(tensor)}: expected the name of a file beside it, got ${show(file)}`);
+      throw new FileError(
+        `${where}: weight_map: ${quote(tensor)}: expected the name of a file beside it, got ${show(file)}`,
+      );
     }
     files.set(tensor, file);
   }

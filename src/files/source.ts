@@ -92,7 +92,8 @@ async function openUrl(where: string, url: URL, options: SourceOptions): Promise
 
 async function openPath(where: string, path: string | URL): Promise<OpenFile> {
   const files = nodeFiles();
-  if (files === undefined) throw rangeError(where, "a URL, a File or bytes (there are no paths here)", plain(String(path)));
+  if (files === undefined)
+    throw rangeError(where, "a URL, a File or bytes (there are no paths here)", plain(String(path)));
   const name = path instanceof URL ? decodeURIComponent(path.pathname) : path;
   let handle: NodeHandle;
   let size: number;
