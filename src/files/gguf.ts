@@ -1,4 +1,4 @@
-// GGUF: what is before the data of tensors. Versions 2 and 3, either byte order. Source: ggml's docs/gguf.md and gguf.cpp;
+// GGUF: what is before the data of tensors. Versions 2 and 3, either byte order. Source: ggml's page on GGUF and its gguf.cpp;
 // where llama.cpp takes what the page forbids, this does not.
 import { FileError } from "./errors.ts";
 import { foreignType, type GgmlType, ggmlType } from "./ggml-types.ts";

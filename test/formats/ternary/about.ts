@@ -8,4 +8,9 @@ export const about: About = {
   scales: "matrix, row, group",
   kernels: ["ternary"],
   cases: [{}, { options: { groupSize: 64 } }],
+  imports: {
+    fromBitnet:
+      "BitNet b1.58 as Hugging Face packs it: four blocks of rows in a byte, a scale that divides or multiplies",
+    fromI2s: "microsoft/BitNet's I2_S, in the layout of its three that the caller names",
+  },
 };
