@@ -8,8 +8,8 @@ export const about: About = {
   scales: "matrix, row, group",
   kernels: ["uniform4"],
   cases: [
-    { options: { bits: 2, groupSize: 64 } },
-    { options: { bits: 3, groupSize: 64, symmetric: false } },
+    { options: { bits: 2, groupSize: 64, search: "minmax" } },
+    { options: { bits: 3, groupSize: 64, symmetric: false, search: "minmax" } },
     { options: { bits: 4, groupSize: 32, symmetric: false } },
     { options: { bits: 5 } },
     { options: { bits: 6, search: "mse" } },
