@@ -89,7 +89,14 @@ export const architectures: Readonly<Record<string, Architecture>> = {
   },
   helium: { ...LLAMA, hf: ["helium"], gguf: [], pairs: true },
   ernie4_5: { ...LLAMA, hf: ["ernie4_5"], gguf: ["ernie4_5"], pairs: true, ggufPairs: true },
-  exaone4: { ...LLAMA, hf: ["exaone4"], gguf: ["exaone4"], names: AFTER_NAMES, globalWithoutRope: true },
+  exaone4: {
+    ...LLAMA,
+    hf: ["exaone4"],
+    gguf: ["exaone4"],
+    names: AFTER_NAMES,
+    globalWithoutRope: true,
+    globalEvery: 4,
+  },
   gptoss: {
     ...LLAMA,
     hf: ["gpt_oss"],
@@ -97,6 +104,7 @@ export const architectures: Readonly<Record<string, Architecture>> = {
     names: GPT_OSS_NAMES,
     act: "clamped",
     interleaved: true,
+    globalEvery: 2,
     routing: 2,
   },
 };

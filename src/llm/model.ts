@@ -8,9 +8,8 @@ import type { Lowbit } from "../runtime/features.ts";
 import { KvCache } from "./cache.ts";
 import { Decoder } from "./decoder.ts";
 import { Session, type Shared } from "./session.ts";
-import { checksum } from "./state.ts";
 import { BATCH } from "./step.ts";
-import { type Checkpoint, elementsOf } from "./tensors.ts";
+import type { Checkpoint } from "./tensors.ts";
 import type { ModelTokenizer, Tokenizer } from "./tokenizer.ts";
 import { Turns } from "./turns.ts";
 import { loadWeights, type ModelWeights } from "./weights.ts";
@@ -43,18 +42,19 @@ export class LanguageModel extends Session {
   readonly #life: { gone: boolean };
 
   /** @throws as loadWeights */
-  static create(
+  static async create(
     lb: Lowbit,
     checkpoint: Checkpoint,
     tokenizer: ModelTokenizer | undefined,
     activation: Activation,
     context: number | undefined,
     onProgress?: (done: number, of: number) => void,
-  ): LanguageModel {
+    signal?: AbortSignal,
+  ): Promise<LanguageModel> {
     const engine = engineOf("load", lb);
     const { config } = checkpoint;
     const most = checkInteger("load: context", context ?? config.context, 1, config.context);
-    const weights = loadWeights(lb, checkpoint, activation, onProgress);
+    const weights = await loadWeights(lb, checkpoint, activation, onProgress, signal);
     let decoder: Decoder;
     try {
       decoder = new Decoder(engine, config, weights);
@@ -69,7 +69,7 @@ export class LanguageModel extends Session {
       decoder,
       tokenizer,
       context: most,
-      fingerprint: fingerprintOf(checkpoint, activation),
+      fingerprint: `${config.architecture}-${activation}-${weights.fingerprint}`,
       alive: () => {
         if (life.gone) throw new TypeError("generate: this model was disposed");
       },
@@ -164,16 +164,4 @@ export class LanguageModel extends Session {
     this.#shared.decoder.dispose();
     this.#weights.dispose();
   }
-}
-
-// Of the configuration, names and shapes of tensors, and some bytes of each: tells models apart without reading all of them.
-function fingerprintOf({ config, tensors }: Checkpoint, activation: Activation): string {
-  const parts = [...tensors].map(([name, tensor]) => {
-    const { data, dtype, shape } = tensor;
-    const middle = Math.floor(data.length / 2);
-    const some = [data.subarray(0, 64), data.subarray(middle, middle + 64)].map(checksum);
-    return [name, dtype, shape.join("x"), elementsOf(tensor), ...some].join(":");
-  });
-  const bytes = new TextEncoder().encode([JSON.stringify(config), activation, ...parts.sort()].join("\n"));
-  return `${config.architecture}-${checksum(bytes).toString(16).padStart(8, "0")}`;
 }

@@ -12,13 +12,18 @@ export interface ModelTensor {
   readonly data: Uint8Array;
 }
 
+/** A tensor that is not in memory yet. */
+export interface StoredTensor extends Omit<ModelTensor, "data"> {
+  read(options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
+}
+
 /** A model before it is packed. */
 export interface Checkpoint {
   readonly container: "gguf" | "safetensors";
   readonly config: ModelConfig;
   /** Everything else that the container says of the model. */
   readonly metadata: Readonly<Record<string, unknown>>;
-  readonly tensors: ReadonlyMap<string, ModelTensor>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
 const littleEndian = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ Uint16Array.of(1).buffer)[0] === 1;
@@ -44,6 +49,6 @@ export function floatsOf(tensor: ModelTensor, begin = 0, end = elementsOf(tensor
   return Float32Array.from({ length: end - begin }, (_, i) => view.getFloat32(4 * i, true));
 }
 
-export function elementsOf({ shape }: ModelTensor): number {
+export function elementsOf({ shape }: Pick<ModelTensor, "shape">): number {
   return shape.reduce((product, size) => product * size, 1);
 }

@@ -36,6 +36,7 @@ export class ModelTokenizer implements Tokenizer {
   /** @throws TypeError, RangeError for a file that is none */
   constructor(json: Json, config: Json = {}, template?: string) {
     this.#rules = new Rules(json, config);
+    keepMarks(this.#rules.decoder);
     const added = (Array.isArray(json.added_tokens) ? json.added_tokens : []) as readonly AddedToken[];
     const special = added.filter((token) => token.special);
     this.#special = new Map(special.map(({ content, id }) => [content, id]));
@@ -165,4 +166,13 @@ function wellFormed(text: string): string {
 
 function literally(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\/]/g, (character) => `\\${character}`);
+}
+
+// Decoders of the package drop a byte order mark at the beginning of bytes, which is a character like others.
+function keepMarks(decoder: unknown): void {
+  // They are functions with members.
+  if ((typeof decoder !== "object" && typeof decoder !== "function") || decoder === null) return;
+  const parts = decoder as { text_decoder?: unknown; decoders?: unknown };
+  if (parts.text_decoder instanceof TextDecoder) parts.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  if (Array.isArray(parts.decoders)) for (const part of parts.decoders) keepMarks(part);
 }

@@ -7,6 +7,7 @@ import { type Architecture, architectures } from "./architectures.ts";
 import type { ModelConfig } from "./config.ts";
 import { concat, join, type Linear, packLinear, readLinear, takeRows, transpose } from "./linear.ts";
 import { GGUF_NAMES, type LayerNames } from "./names.ts";
+import { checksum } from "./state.ts";
 import { type Checkpoint, elementsOf, floatsOf, type ModelTensor } from "./tensors.ts";
 
 /** Addresses of float32; bias 0: none. */
@@ -54,22 +55,28 @@ export interface ModelWeights {
   readonly head: Matrix;
   /** Numbers of all tensors that were read. */
   readonly parameters: number;
+  /** What tells these tensors from others. */
+  readonly fingerprint: string;
   dispose(): void;
 }
 
 /**
- * @param onProgress told after each layer
- * @throws RangeError for a tensor that is missing, of a wrong shape or type; OutOfMemoryError. All memory is given back then
+ * Tensors are read a layer at a time, so that no more of the file is in memory twice.
+ *
+ * @param onProgress told before each layer
+ * @throws RangeError for a tensor that is missing, of a wrong shape or type; OutOfMemoryError; the reason of an aborted signal. All
+ * memory is given back then
  */
-export function loadWeights(
+export async function loadWeights(
   lb: Lowbit,
   checkpoint: Checkpoint,
   activation: Activation,
   onProgress: (done: number, of: number) => void = () => {},
-): ModelWeights {
+  signal?: AbortSignal,
+): Promise<ModelWeights> {
   const loader = new Loader(lb, checkpoint, activation);
   try {
-    return loader.load(onProgress);
+    return await loader.load(onProgress, signal);
   } catch (error) {
     loader.dispose();
     throw error;
@@ -85,7 +92,9 @@ class Loader {
   readonly #activation: Activation;
   readonly #matrices: Matrix[] = [];
   readonly #regions: number[] = [];
-  readonly #seen = new Set<string>();
+  /** Those that are in memory. */
+  readonly #tensors = new Map<string, ModelTensor>();
+  readonly #marks: string[] = [];
   #parameters = 0;
 
   constructor(lb: Lowbit, checkpoint: Checkpoint, activation: Activation) {
@@ -97,28 +106,55 @@ class Loader {
     this.#activation = activation;
   }
 
-  load(onProgress: (done: number, of: number) => void): ModelWeights {
+  async load(onProgress: (done: number, of: number) => void, signal?: AbortSignal): Promise<ModelWeights> {
     const { hidden, vocabulary, layers, tied } = this.#config;
     const names = this.#gguf ? GGUF_NAMES : this.#row.names;
+    const layerPrefix = names.layer.slice(0, names.layer.indexOf("{}"));
+    await this.#read((name) => !name.startsWith(layerPrefix), signal);
     const embedding = this.#matrix([this.#linear(names.embedding, undefined, hidden)]);
     if (embedding.rows < vocabulary) this.#refuse(names.embedding, `${vocabulary} rows`, String(embedding.rows));
     // Some checkpoints say that they are tied and have a head all the same: transformers does not read it then.
-    const head = [names.head, "lm_head"].find((name) => this.#tensor(`${name}.weight`));
-    const untied = head !== undefined && (this.#gguf || !tied) && names.head !== undefined;
+    const head =
+      tied && !this.#gguf ? undefined : [names.head, "lm_head"].find((name) => this.#tensor(`${name}.weight`));
+    const norm = this.#norm(names.norm) ?? this.#missing(`${names.norm}.weight`);
+    const headMatrix = head === undefined ? embedding : this.#matrix([this.#linear(head, undefined, hidden)], [head]);
     const loaded: LayerWeights[] = [];
     for (const [i, layer] of layers.entries()) {
       onProgress(i, layers.length);
-      loaded.push(this.#layer(names, names.layer.replace("{}", String(i)), layer.experts));
+      const prefix = names.layer.replace("{}", String(i));
+      await this.#read((name) => name.startsWith(prefix), signal);
+      loaded.push(this.#layer(names, prefix, layer.experts));
     }
-    const norm = this.#norm(names.norm) ?? this.#missing(`${names.norm}.weight`);
+    onProgress(layers.length, layers.length);
+    this.#tensors.clear();
     return {
       embedding,
       layers: loaded,
       norm,
-      head: untied ? this.#matrix([this.#linear(head, undefined, hidden)], [head]) : embedding,
+      head: headMatrix,
       parameters: this.#parameters,
+      fingerprint: checksum(new TextEncoder().encode(this.#marks.join("\n")))
+        .toString(16)
+        .padStart(8, "0"),
       dispose: () => this.dispose(),
     };
+  }
+
+  // Brings tensors into memory, in place of those that were there.
+  async #read(wanted: (name: string) => boolean, signal: AbortSignal | undefined): Promise<void> {
+    this.#tensors.clear();
+    for (const [name, tensor] of this.#checkpoint.tensors) {
+      if (!wanted(name)) continue;
+      signal?.throwIfAborted();
+      const { dtype, shape } = tensor;
+      const data = await tensor.read({ signal });
+      this.#tensors.set(name, { dtype, shape, data });
+      this.#parameters += elementsOf(tensor) * (dtype === "U8" ? 4 : 1);
+      // Some bytes of each.
+      const middle = Math.floor(data.length / 2);
+      const some = [data.subarray(0, 64), data.subarray(middle, middle + 64)].map(checksum);
+      this.#marks.push([name, dtype, shape.join("x"), ...some].join(":"));
+    }
   }
 
   dispose(): void {
@@ -143,7 +179,10 @@ class Loader {
     const normed = qNorm ? this.#normSize(at(names.qNorm)) : 0;
     const sinks = this.#floats(at(names.sinks)) ?? this.#floats(`${at(names.sinks)}.weight`);
     if (sinks && sinks.length !== heads) this.#refuse(at(names.sinks), `${heads} numbers`, String(sinks.length));
-    const postAttn = this.#gguf ? this.#ggufNorm(at("post_attention_norm")) : needed(names.postAttn);
+    // In GGUF files of gpt-oss the norm before the feed-forward block has the name of that after attention in others.
+    const after = this.#gguf ? this.#norm(at("post_attention_norm")) : needed(names.postAttn);
+    const before = this.#gguf ? optional(names.ffnNorm) : needed(names.ffnNorm);
+    const [postAttn, ffnNorm] = this.#gguf && this.#row.interleaved ? [before, after] : [after, before];
     return {
       attnNorm: this.#gguf ? optional(names.attnNorm) : needed(names.attnNorm),
       qkv: this.#qkv(names, prefix, q, kv),
@@ -154,17 +193,13 @@ class Loader {
       attnSub: optional(names.attnSub),
       o: this.#matrix([this.#linear(at(names.o), hidden, q)], [at(names.o)]),
       postAttn,
-      ffnNorm: this.#gguf ? optional(names.ffnNorm) : needed(names.ffnNorm),
+      ffnNorm,
       ...(hasExperts
         ? { ...this.#experts(names, prefix), gated: true, gateUp: [], down: undefined }
         : { ...this.#feedForward(names, prefix, hidden, width), router: undefined, experts: [] }),
       ffnSub: optional(names.ffnSub),
-      postFfn: this.#gguf ? this.#ggufNorm(at("post_ffw_norm")) : needed(names.postFfn),
+      postFfn: this.#gguf ? this.#norm(at("post_ffw_norm")) : needed(names.postFfn),
     };
-  }
-
-  #ggufNorm(name: string): Norm | undefined {
-    return this.#norm(name);
   }
 
   #qkv(names: LayerNames, prefix: string, q: number, kv: number): Group {
@@ -301,12 +336,7 @@ class Loader {
   }
 
   #tensor(name: string): ModelTensor | undefined {
-    const tensor = this.#checkpoint.tensors.get(name);
-    if (tensor && !this.#seen.has(name)) {
-      this.#seen.add(name);
-      this.#parameters += elementsOf(tensor) * (tensor.dtype === "U8" ? 4 : 1);
-    }
-    return tensor;
+    return this.#tensors.get(name);
   }
 
   #floats(name: string): Float32Array | undefined {

@@ -18,7 +18,10 @@ export function checkpointOf(
 ): Checkpoint {
   const config = configFromHf(change(fixtureJson(`${folder}/config.json`)));
   const { tensors } = parseSafetensors(fixture(`${folder}/model.safetensors`), folder);
-  return { container: "safetensors", config, metadata: {}, tensors };
+  const stored = [...tensors].map(([name, { dtype, shape, data }]) => {
+    return [name, { dtype, shape, read: async () => data }] as const;
+  });
+  return { container: "safetensors", config, metadata: {}, tensors: new Map(stored) };
 }
 
 /** Tokens and their logits. */
@@ -26,4 +29,9 @@ export function referenceOf(folder: string): { tokens: Int32Array; logits: Float
   const { tensors } = parseSafetensors(fixture(`${folder}/reference.safetensors`), folder);
   const buffer = (name: string): ArrayBuffer => new Uint8Array(tensors.get(name)?.data ?? []).buffer;
   return { tokens: new Int32Array(buffer("tokens")), logits: new Float32Array(buffer("logits")) };
+}
+
+/** Numbers of a tensor of a safetensors file. */
+export function numbersOf<T>(path: string, name: string, kind: new (buffer: ArrayBuffer) => T): T {
+  return new kind(new Uint8Array(parseSafetensors(fixture(path), path).tensors.get(name)?.data ?? []).buffer);
 }

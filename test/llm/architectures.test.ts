@@ -6,7 +6,7 @@ import { configFromHf } from "../../src/llm/hf-config.ts";
 import type { Checkpoint } from "../../src/llm/tensors.ts";
 import { loadWeights } from "../../src/llm/weights.ts";
 import { engineOf } from "../../src/runtime/engine.ts";
-import { equal, equalBits, is, nmseBelow, ok, throwsWith } from "../lib/assert.ts";
+import { equal, equalBits, is, nmseBelow, ok, rejectsWith, throwsWith } from "../lib/assert.ts";
 import { architectureNames, checkpointOf, fixtureJson, referenceOf } from "../lib/checkpoints.ts";
 import { availableVariants } from "../lib/library.ts";
 import { suite } from "../lib/suite.ts";
@@ -17,10 +17,15 @@ for (const { variant, reason } of missing) t.skip(variant, reason);
 const { lb } = instances[0] as { lb: Lowbit };
 
 /** Logits of all tokens, `step` tokens at a time. */
-function logitsOf(lb: Lowbit, checkpoint: Checkpoint, tokens: Int32Array, steps: readonly number[]): Float32Array[] {
+async function logitsOf(
+  lb: Lowbit,
+  checkpoint: Checkpoint,
+  tokens: Int32Array,
+  steps: readonly number[],
+): Promise<Float32Array[]> {
   const engine = engineOf("test", lb);
   const { config } = checkpoint;
-  const weights = loadWeights(lb, checkpoint, "int8");
+  const weights = await loadWeights(lb, checkpoint, "int8");
   const decoder = new Decoder(engine, config, weights);
   try {
     return steps.map((step) => {
@@ -46,7 +51,8 @@ for (const name of architectureNames) {
     const checkpoint = checkpointOf(`archs/${name}`);
     const { tokens, logits } = referenceOf(`archs/${name}`);
     const used = instances.map((one) => one.lb.memory.used - engineOf("test", one.lb).scratchBytes);
-    const results = instances.flatMap((one) => logitsOf(one.lb, checkpoint, tokens, [80, 1, 17]));
+    const results: Float32Array[] = [];
+    for (const one of instances) results.push(...(await logitsOf(one.lb, checkpoint, tokens, [80, 1, 17])));
     for (const result of results) equalBits(result, results[0] as Float32Array, `${name}: steps and variants`);
     nmseBelow(results[0] as Float32Array, logits, 1e-12, name);
     for (const [i, one] of instances.entries()) {
@@ -59,8 +65,8 @@ t("two threads give the same bits", async () => {
   const { tokens } = referenceOf("archs/qwen3-moe");
   const checkpoint = checkpointOf("archs/qwen3-moe");
   const two = await init({ threads: 2 });
-  const [expected] = logitsOf(lb, checkpoint, tokens, [80]);
-  const [actual] = logitsOf(two, checkpoint, tokens, [80]);
+  const [expected] = await logitsOf(lb, checkpoint, tokens, [80]);
+  const [actual] = await logitsOf(two, checkpoint, tokens, [80]);
   two.dispose();
   equalBits(actual as Float32Array, expected as Float32Array, "threads");
 });
@@ -118,32 +124,40 @@ t("unknown architectures are refused by name, with the nearest", () => {
   throwsWith(() => configFromHf({ model_type: "llama" }), TypeError, "config: hidden_size: expected a finite number");
 });
 
-t("a checkpoint that does not fit is refused, and leaves nothing behind", () => {
+t("a checkpoint that does not fit is refused, and leaves nothing behind", async () => {
   const whole = checkpointOf("archs/llama");
   const without = (name: string): Checkpoint => ({
     ...whole,
     tensors: new Map([...whole.tensors].filter(([key]) => key !== name)),
   });
   const { used } = lb.memory;
-  const load = (checkpoint: Checkpoint) => () => loadWeights(lb, checkpoint, "int8");
-  throwsWith(load(without("model.layers.2.mlp.down_proj.weight")), RangeError, "model.layers.2.mlp.down_proj.weight");
-  throwsWith(load(without("model.norm.weight")), RangeError, "load: expected a tensor model.norm.weight");
-  throwsWith(
+  const load = (checkpoint: Checkpoint) => loadWeights(lb, checkpoint, "int8");
+  await rejectsWith(
+    load(without("model.layers.2.mlp.down_proj.weight")),
+    RangeError,
+    "model.layers.2.mlp.down_proj.weight",
+  );
+  await rejectsWith(load(without("model.norm.weight")), RangeError, "load: expected a tensor model.norm.weight");
+  await rejectsWith(
     load(checkpointOf("archs/llama", (c) => ({ ...c, intermediate_size: 164 }))),
     RangeError,
     "mlp.down_proj.weight: expected shape [64, 164], got [64, 160]",
   );
   const strange = new Map(whole.tensors);
-  strange.set("model.layers.1.mlp.up_proj.weight", { dtype: "Q9_Z", shape: [160, 64], data: new Uint8Array(1) });
-  throwsWith(load({ ...whole, tensors: strange }), RangeError, "got Q9_Z");
+  strange.set("model.layers.1.mlp.up_proj.weight", {
+    dtype: "Q9_Z",
+    shape: [160, 64],
+    read: async () => new Uint8Array(1),
+  });
+  await rejectsWith(load({ ...whole, tensors: strange }), RangeError, "got Q9_Z");
   is(lb.memory.used, used);
 });
 
-t("a trained model continues as transformers does", () => {
+t("a trained model continues as transformers does", async () => {
   const { prompt, greedy } = fixtureJson<{ prompt: number[]; greedy: number[] }>("llama/greedy.json");
   const checkpoint = checkpointOf("llama");
   const engine = engineOf("test", lb);
-  const weights = loadWeights(lb, checkpoint, "int8");
+  const weights = await loadWeights(lb, checkpoint, "int8");
   const decoder = new Decoder(engine, checkpoint.config, weights);
   const cache = new KvCache(engine, checkpoint.config);
   decoder.forward(cache, prompt, 0, prompt.length);
