@@ -1,5 +1,6 @@
 // From logits to a token. In this order: the penalty of repetition, temperature, top-k, top-p, min-p, a draw. Probabilities are of our
-// own exp in float64, added up from the likeliest down, equal ones by ascending token: the same everywhere.
+// own exp in float64, added up in ascending order of tokens, or, where top-k or top-p takes some, from the likeliest down, equal
+// ones by ascending token: the same everywhere.
 import { exp } from "../numeric/elementary.ts";
 import type { Random } from "./random.ts";
 
@@ -38,26 +39,56 @@ export function sample(logits: Float32Array, seen: Iterable<number>, options: Sa
   const bound = most + LEAST * temperature;
   let tokens: number[] = [];
   for (let token = 0; token < logits.length; token++) if ((logits[token] as number) >= bound) tokens.push(token);
-  tokens.sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
-  if (topK > 0) tokens = tokens.slice(0, topK);
   let weights = tokens.map((token) => exp(((logits[token] as number) - most) / temperature));
-  if (topP < 1) {
-    // Of what top-k left.
-    const total = weights.reduce((sum, weight) => sum + weight, 0);
-    let sum = 0;
-    let count = 0;
-    while (count < weights.length && sum < topP * total) sum += weights[count++] as number;
-    weights = weights.slice(0, Math.max(1, count));
+  if (topK > 0 || topP < 1) {
+    const all = sumOf(weights);
+    [tokens, weights] = likeliestOf(tokens, weights, (count, sum) => (topK > 0 ? count >= topK : sum >= topP * all));
+    if (topK > 0) weights = weights.slice(0, topK);
+    if (topP < 1) {
+      const total = topK > 0 ? sumOf(weights) : all;
+      let sum = 0;
+      let count = 0;
+      while (count < weights.length && sum < topP * total) sum += weights[count++] as number;
+      weights = weights.slice(0, Math.max(1, count));
+    }
+    tokens = tokens.slice(0, weights.length);
   }
   // The likeliest has weight 1.
-  if (minP > 0) weights = weights.filter((weight, i) => i === 0 || weight >= minP);
-  let left = random.next() * weights.reduce((sum, weight) => sum + weight, 0);
+  const least = minP > 0 ? minP : 0;
+  let left = random.next() * weights.reduce((sum, weight) => (weight >= least ? sum + weight : sum), 0);
   for (const [i, weight] of weights.entries()) {
+    if (weight < least) continue;
     left -= weight;
     if (left < 0) return tokens[i] as number;
   }
   // Rounding may leave a little.
-  return tokens[weights.length - 1] as number;
+  return best;
+}
+
+const sumOf = (weights: readonly number[]): number => weights.reduce((sum, weight) => sum + weight, 0);
+
+/** Each time so much of the weights is looked at, until it is enough: sorting all of a vocabulary takes 50 ms. */
+const SHARE = 1 / 64;
+
+// As many of the likeliest as are enough, or more, in descending order, equal ones by ascending token.
+function likeliestOf(
+  tokens: readonly number[],
+  weights: readonly number[],
+  enough: (count: number, sum: number) => boolean,
+): [number[], number[]] {
+  for (let cut = SHARE; ; cut *= SHARE) {
+    const places: number[] = [];
+    let sum = 0;
+    for (let i = 0; i < weights.length; i++) {
+      const weight = weights[i] as number;
+      if (weight < cut) continue;
+      places.push(i);
+      sum += weight;
+    }
+    if (places.length < weights.length && !enough(places.length, sum)) continue;
+    places.sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
+    return [places.map((i) => tokens[i] as number), places.map((i) => weights[i] as number)];
+  }
 }
 
 /** The first of the largest logits; NaN is none. */
