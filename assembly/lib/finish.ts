@@ -1,4 +1,5 @@
 // What every gemv kernel does to its rows at last.
+import { addCompensated, compensated } from "./compensated";
 import { STRIP_BYTES, stripStart } from "./layout";
 
 /** y[rows] *= factor; rows a multiple of 16. */
@@ -38,4 +39,25 @@ export function finishRows(
     v128.store(y, f32x4.mul(y2, f), 32);
     v128.store(y, f32x4.mul(y3, f), 48);
   }
+}
+
+/**
+ * y[rows] = (y + Σ over groups of sums[group] · offsets[group][row + i]) · factor for compensated sums y, of which `low` has what
+ * they rounded off: the sum over groups is compensated, too. offsets as above; row and rows are multiples of 16.
+ */
+export function finishCompensated(
+  y: usize, low: usize, rows: i32, row: i32, factor: f32, offsets: usize, sums: usize, groups: i32,
+): void {
+  const f = f32x4.splat(factor), end = y + (<usize>rows << 2);
+  if (offsets != 0) {
+    const sumsEnd = sums + (<usize>groups << 2);
+    let o = offsets + stripStart(row, groups), rest = low;
+    for (let strip = y; strip < end; strip += 64, rest += 64) {
+      for (let sum = sums; sum < sumsEnd; sum += 4, o += STRIP_BYTES) {
+        const x = v128.load32_splat(sum);
+        for (let i: usize = 0; i < 64; i += 16) addCompensated(strip + i, rest + i, f32x4.mul(v128.load(o + i), x));
+      }
+    }
+  }
+  for (; y < end; y += 16, low += 16) v128.store(y, f32x4.mul(compensated(v128.load(y), v128.load(low)), f));
 }

@@ -1,6 +1,6 @@
 // gemv of sign planes by table lookup: y = Σ over planes of α·(Σ ±x), and Σ offset·(Σ x). One plane is binary, several
 // are BCQ. Layout, algebra and bounds: README.md in this folder.
-import { finishRows } from "../lib/finish";
+import { finishCompensated, finishRows } from "../lib/finish";
 import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { hiddenSplat8, highNibble, lookup } from "../lib/simd";
 import { INT8_BASE, lut8Block, LUT8_SEGMENT, prepareInt8, prepareLut8 } from "./prepare";
@@ -351,16 +351,18 @@ export function gemv_binary_f32_16x8(
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, factor: f32,
   offsets: usize, sums: usize, planes: i32,
 ): void {
-  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
+  const groups = (byteCols + groupByteCols - 1) / groupByteCols, rowBytes = <usize>paddedRows << 2;
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
-    const height = tileHeight(row, paddedRows), out = y + (<usize>row << 2);
+    const height = tileHeight(row, paddedRows), out = y + (<usize>row << 2), run = out + rowBytes, low = run + rowBytes;
     let tile = w + <usize>row * <usize>byteCols * <usize>planes, s = scales + groupStart(row, groups);
     memory.fill(out, 0, <usize>height << 2);
+    memory.fill(run, 0, <usize>height << 2);
+    memory.fill(low, 0, <usize>height << 2);
     for (let plane = 0; plane < planes; plane++) {
-      tileF32(tile, height, s, tables, out, byteCols, groupByteCols);
+      tileF32(tile, height, s, tables, out, run, low, byteCols, groupByteCols);
       tile += <usize>height * <usize>byteCols;
       s += <usize>groups * (<usize>paddedRows << 2);
     }
-    finishRows(out, height, row, 1, factor, offsets, sums, groups);
+    finishCompensated(out, low, height, row, factor, offsets, sums, groups);
   }
 }

@@ -1,8 +1,12 @@
 // What the binary and the ternary lookup kernels share.
+import { addCompensated } from "../lib/compensated";
 import { accumulate, hiddenSplat8, highNibble, lookup, zipHigh16, zipHigh8, zipLow16, zipLow8 } from "../lib/simd";
 
-// Byte columns summed in one float32 run before the sum is scaled and added to y: two levels keep the rounding error
-// of 100,000 columns below that of a few hundred additions.
+// Byte columns in a float32 run: a block of so many is summed before it is scaled, and groups of at most so many columns
+// together before their sum is added to y, which is the one sum of unlimited length and compensated (lib/compensated.ts). In
+// units of u = 2^-24: a running sum of m terms, all of one sign and all rounded one way, is off by (m + 1) / 2. A block has up to
+// 128 entries, which were 2 additions each, a run up to 64 blocks, of 126 byte columns together, a block 1 product: 66 + 2 + 1 u of
+// the sum of |terms|, and below 75 u with what compensation leaves and the factors at the end. (75 u)² < 2.1e-11.
 const F32_BLOCK: i32 = 64;
 
 /**
@@ -68,25 +72,48 @@ function blockF32(
   accumulate(y + 48, f32x4.mul(v128.shuffle<i64>(b2, b3, 1, 3), v128.load(scales, 48)));
 }
 
-/** y[height] += scales · float32 sums of a tile. Blocks outside, rows inside, as in the int8 kernels. */
+// The sums of a run, added to y; the next run begins at 0.
+// @ts-ignore: decorator
+@inline
+function endRun(y: usize, run: usize, low: usize, height: i32): void {
+  const end = y + (<usize>height << 2), zero = f32x4.splat(0);
+  for (; y < end; y += 16) {
+    addCompensated(y, low, v128.load(run));
+    v128.store(run, zero);
+    run += 16;
+    low += 16;
+  }
+}
+
+/**
+ * y[height] += scales · float32 sums of a tile, with `run` [height] zeros before and after and `low` [height] what y has
+ * rounded off. Blocks outside, rows inside, as in the int8 kernels.
+ */
 // @ts-ignore: decorator
 @inline
 export function tileF32(
-  w: usize, height: i32, scales: usize, tables: usize, y: usize,
+  w: usize, height: i32, scales: usize, tables: usize, y: usize, run: usize, low: usize,
   byteCols: i32, groupByteCols: i32,
 ): void {
   const mask = hiddenSplat8(15, byteCols), stride = <usize>height;
+  let length = 0;
   for (let group = 0; group < byteCols; group += groupByteCols) {
     const groupEnd = min(group + groupByteCols, byteCols);
     for (let block = group; block < groupEnd; block += F32_BLOCK) {
       const n = min(F32_BLOCK, groupEnd - block);
       for (let i = 0; i < height; i += 16) {
         const o = <usize>i << 2;
-        blockF32(w + <usize>i, stride, tables, n, scales + o, y + o, mask);
+        blockF32(w + <usize>i, stride, tables, n, scales + o, run + o, mask);
       }
       w += <usize>n * stride;
       tables += <usize>n << 7;
+      length += n;
+      if (length >= F32_BLOCK) {
+        endRun(y, run, low, height);
+        length = 0;
+      }
     }
     scales += <usize>height << 2;
   }
+  if (length > 0) endRun(y, run, low, height);
 }

@@ -4,7 +4,7 @@ import { groupStart, TILE_ROWS, tileHeight } from "../lib/layout";
 import { accumulate, hiddenSplat8, highNibble, lookup } from "../lib/simd";
 import { addRows16, BIAS, evenLanes, int8Block } from "../lut/binary";
 import { lut8Block, LUT8_SEGMENT, prepareLut8 } from "../lut/prepare";
-import { addProducts, SUM_BYTES } from "./sums";
+import { addProducts, addRest, SUM_BYTES } from "./sums";
 
 // Byte columns of one block: fewer than fit 16 bits (INT8_BLOCK; 128 of fixed point: 2·128·255 = 65280 <= 65535), so that the
 // tables of both halves and two planes of 64 rows, 2·64 + 2·64 bytes each and 2·96 + 2·64, stay in a first-level cache.
@@ -209,7 +209,7 @@ function addBlock(
 }
 
 /**
- * y[4 parts][paddedRows] (sums.ts), then working space of 16 bytes a row, of whole tiles. `part`: bytes between what was
+ * y[4 parts][paddedRows] (sums.ts), then working space of 16 bytes a row, of whole tiles, and for f32 as much as y. `part`: bytes between what was
  * prepared of Re x and of Im x. `shared`: scales are those of one tile of 64 rows. `kinds`: see kindOf.
  */
 // @ts-ignore: decorator
@@ -221,15 +221,22 @@ function gemv(
 ): void {
   const mask = hiddenSplat8(15, byteCols), rowBytes = <usize>paddedRows << 2;
   const size = core == LUT8 ? complexBlock(byteCols) : core == INT8 ? INT8_PAIR_BLOCK : FIXED_BLOCK;
-  const segmentCols = core == LUT8 ? LUT8_SEGMENT : byteCols, tableBytes: usize = core == FIXED ? 96 : 64;
+  // f32: sums of a block are exact until they are joined to float32, and y, which is compensated, takes them one by one.
+  const segmentCols = core == LUT8 ? LUT8_SEGMENT : core == FIXED ? FIXED_BLOCK : byteCols, tableBytes: usize = core == FIXED ? 96 : 64;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   const scaleBytes = <usize>(groups * scaleRows(shared, paddedRows)) << 2;
+  // f32: of the four parts what is rounded off, after the working space of whole tiles.
+  const lows = y + 4 * rowBytes + (<usize>((paddedRows + TILE_ROWS - 1) & -TILE_ROWS) << 4);
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = <usize>tileHeight(row, paddedRows), planeBytes = height * <usize>byteCols;
     const out = y + (<usize>row << 2), sums = y + 4 * rowBytes + (<usize>row << 4);
     const groupBytes = shared ? SUM_BYTES : height << 2;
     let p = w + 2 * <usize>row * <usize>byteCols * <usize>planes, s = scales + (shared ? 0 : groupStart(row, groups));
-    for (let o: usize = 0; o < 4; o++) memory.fill(out + o * rowBytes, 0, height << 2);
+    const low = lows + (<usize>row << 2);
+    for (let o: usize = 0; o < 4; o++) {
+      memory.fill(out + o * rowBytes, 0, height << 2);
+      if (core == FIXED) memory.fill(low + o * rowBytes, 0, height << 2);
+    }
     for (let plane = 0; plane < planes; plane++) {
       let t = tables, weights = steps + 4, g = s, q = p;
       for (let group = 0; group < byteCols; group += groupByteCols) {
@@ -246,13 +253,14 @@ function gemv(
           }
           // Of exact integers P + Q and their like are twice what is wanted: halved before the first float operation.
           const shift = core == INT8 ? 1 : 0;
-          addProducts(sums, <i32>height, out, rowBytes, g, g + scaleBytes, kindOf(kinds, plane), shift, core == FIXED);
+          addProducts(sums, <i32>height, out, low, rowBytes, g, g + scaleBytes, kindOf(kinds, plane), shift, core == FIXED);
         }
         g += groupBytes;
       }
       p += 2 * planeBytes;
       s += 2 * scaleBytes;
     }
+    if (core == FIXED) addRest(out, low, <i32>height, rowBytes);
   }
 }
 

@@ -55,7 +55,7 @@ function gemm(
             }
           }
           const to = out + 4 * <usize>t * rowBytes;
-          addProducts(total, height, to, rowBytes, g, g + scaleBytes, kindOf(kinds, plane), 1, false);
+          addProducts(total, height, to, 0, rowBytes, g, g + scaleBytes, kindOf(kinds, plane), 1, false);
         }
         g += groupBytes;
         groupSums += 4;

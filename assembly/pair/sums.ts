@@ -1,4 +1,5 @@
 // From the four sums of each row to a complex product. Algebra: README.md in this folder.
+import { addCompensated, compensated } from "../lib/compensated";
 import { TILE_ROWS } from "../lib/layout";
 import { accumulate } from "../lib/simd";
 
@@ -9,16 +10,19 @@ export const SUM_BYTES: usize = TILE_ROWS << 2;
 const CONJUGATE_X: i32 = 1;
 const CONJUGATE_W: i32 = 2;
 
-// y[4] += sums · scales, or -= where `flip` is the sign bit.
+// y[4] += sums · scales, or -= where `flip` is the sign bit. `exact`: `low` has what additions round off.
 // @ts-ignore: decorator
 @inline
-function addScaled(y: usize, sums: v128, scales: v128, flip: v128): void {
-  accumulate(y, v128.xor(f32x4.mul(sums, scales), flip));
+function addScaled(y: usize, low: usize, sums: v128, scales: v128, flip: v128, exact: bool): void {
+  const v = v128.xor(f32x4.mul(sums, scales), flip);
+  if (exact) addCompensated(y, low, v);
+  else accumulate(y, v);
 }
 
 /**
  * y[4 parts][rows] += the products of a group: A s_re, ∓B s_im, ±C s_re, ±D s_im with A = P + Q, B = S - R, C = R + S,
- * D = Q - P. int32 sums are halved `shift` times first, float32 sums (`float`) are taken as they are.
+ * D = Q - P. int32 sums are halved `shift` times first. float32 sums (`float`) are
+ * taken as they are, and what is rounded off is added to `low`, of which the parts are rowBytes apart, too.
  *
  * @param sums SUM_BYTES apart
  * @param y parts rowBytes apart
@@ -27,7 +31,7 @@ function addScaled(y: usize, sums: v128, scales: v128, flip: v128): void {
 // @ts-ignore: decorator
 @inline
 export function addProducts(
-  sums: usize, rows: i32, y: usize, rowBytes: usize, re: usize, im: usize, kind: i32, shift: i32, float: bool,
+  sums: usize, rows: i32, y: usize, low: usize, rowBytes: usize, re: usize, im: usize, kind: i32, shift: i32, float: bool,
 ): void {
   const minus = f32x4.splat(-0.0), plus = f32x4.splat(0);
   const flipB = kind == 0 ? minus : plus;
@@ -45,13 +49,26 @@ export function addProducts(
       d = f32x4.convert_i32x4_s(i32x4.shr_s(i32x4.sub(q, p), shift));
     }
     const scaleRe = v128.load(re), scaleIm = v128.load(im);
-    addScaled(y, a, scaleRe, plus);
-    addScaled(y + rowBytes, b, scaleIm, flipB);
-    addScaled(y + 2 * rowBytes, c, scaleRe, flipC);
-    addScaled(y + 3 * rowBytes, d, scaleIm, flipD);
+    addScaled(y, low, a, scaleRe, plus, float);
+    addScaled(y + rowBytes, low + rowBytes, b, scaleIm, flipB, float);
+    addScaled(y + 2 * rowBytes, low + 2 * rowBytes, c, scaleRe, flipC, float);
+    addScaled(y + 3 * rowBytes, low + 3 * rowBytes, d, scaleIm, flipD, float);
     y += 16;
+    low += 16;
     re += 16;
     im += 16;
+  }
+}
+
+/** y[4 parts][rows] += low, the parts of both rowBytes apart. */
+// @ts-ignore: decorator
+@inline
+export function addRest(y: usize, low: usize, rows: i32, rowBytes: usize): void {
+  for (let part: usize = 0; part < 4; part++) {
+    const from = low - y, end = y + (<usize>rows << 2);
+    for (let p = y; p < end; p += 16) v128.store(p, compensated(v128.load(p), v128.load(p + from)));
+    y += rowBytes;
+    low += rowBytes;
   }
 }
 

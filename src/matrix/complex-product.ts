@@ -102,7 +102,9 @@ export class ComplexProduct implements Product {
     const { byteCols, groupByteCols, paddedRows, weightBytes, sharedScales } = layout;
     const slot = this.#slot;
     const half = this.#halfBytes;
-    const yBytes = 4 * PARTS * (paddedRows + padRows(paddedRows, TILE_ROWS));
+    // f32 keeps what its parts round off.
+    const lowRows = activation === "f32" ? paddedRows : 0;
+    const yBytes = 4 * PARTS * (paddedRows + padRows(paddedRows, TILE_ROWS) + lowRows);
     const sideBytes = this.#side?.tokenBytes ?? 0;
     const { scratchBytes } = this.#engine;
     const xs = this.#engine.scratch(4 * half + n * (slot.bytes + yBytes + sideBytes));

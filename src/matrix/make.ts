@@ -6,6 +6,7 @@ import { checkChoice } from "../lib/check.ts";
 import { engineOf } from "../runtime/engine.ts";
 import { type SharedTable, shareTable } from "../runtime/tables.ts";
 import { weightBits } from "./bits.ts";
+import { checkFiniteWeights } from "./finite.ts";
 import {
   type Layout,
   makeLayout,
@@ -47,7 +48,11 @@ export interface Content {
   readonly reader: (layout: Layout) => MatrixSpec["readRow"];
 }
 
-/** Allocates and fills a matrix. A writer that throws leaves memory as it was. */
+/**
+ * Allocates and fills a matrix. A writer that throws leaves memory as it was.
+ *
+ * @throws RangeError for finite scales of which a weight is not finite
+ */
 export function makeMatrix(where: string, lb: unknown, content: Content): PackedMatrix {
   const engine = engineOf(where, lb);
   const { format, shape, scales, offsets, tables, types, complex } = content;
@@ -111,6 +116,8 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
       kernel,
       readRow: content.reader(layout),
     };
+    const floats = arena.floats.subarray(address / 4, (address + layout.bytes) / 4);
+    checkFiniteWeights(where, content, spec.cols, (row, out) => spec.readRow(bytes, floats, row, out));
     return new PackedMatrix(engine, spec, address);
   } catch (error) {
     arena.release(address);

@@ -21,8 +21,8 @@ import type { MatrixSpec } from "./spec.ts";
 
 // Rows of y between the weights and the branches.
 const BRANCH_ROWS = 1024;
-// Result rows, then the working space of the kernels, which for lut8 is 16 bytes a row.
-const Y_BYTES: Readonly<Record<Activation, number>> = { int8: 8, lut8: 20, f32: 8, bits: 8 };
+// Result rows, then the working space of the kernels: sums of lut8, 16 bytes a row; runs and what was rounded off of f32.
+const Y_BYTES: Readonly<Record<Activation, number>> = { int8: 8, lut8: 20, f32: 12, bits: 8 };
 
 /** y = W x. */
 export class RealProduct implements Product {

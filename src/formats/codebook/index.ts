@@ -17,6 +17,7 @@ import {
 } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
+import { limitScale } from "../../numeric/scale.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { ImportedTable } from "../shared/tensors.ts";
 import { makeWords } from "../shared/word-matrix.ts";
@@ -26,7 +27,7 @@ import { importMxfp4, MXFP4_NAMES, type Mxfp4Tensors } from "./mxfp4.ts";
 import { BNB_NAMES, type BnbTensors, importBnb4 } from "./nf4.ts";
 import { importNvfp4, NVFP4_NAMES, type Nvfp4Tensors } from "./nvfp4.ts";
 import { BNB_FP4, E2M1_DOUBLED, NF4 } from "./published.ts";
-import { byteTable, int16Table, integerTable, rowTables, tableEntry } from "./stored.ts";
+import { byteTable, int16Table, integerTable, LARGEST, rowTables, tableEntry } from "./stored.ts";
 
 /**
  * w = scale · table[code], codes of 2, 3 or 4 bits: one table for the matrix with a scale a group (NF4, FP4, MXFP4, NVFP4),
@@ -235,6 +236,12 @@ function fromImport(where: string, lb: Lowbit, label: string, imported: Imported
   return fromCodes(where, lb, shape, { label, bits: 4, codes, tables: table, scales });
 }
 
+/** scale · unit; one float32 lower where scale · entry is a finite float32 and only the rounding of this product would pass it. */
+function timesUnit(scale: number, unit: number, most: number): number {
+  const product = Math.fround(scale * unit);
+  return Number.isFinite(Math.fround(scale * unit * most)) ? limitScale(product, most) : product;
+}
+
 function fromCodes(where: string, lb: Lowbit, shape: Shape, { label, bits, codes, tables, scales }: Codes): Matrix {
   const { rows, cols } = shape;
   const given = checkScales(`${where}: scales`, scales, shape);
@@ -244,16 +251,17 @@ function fromCodes(where: string, lb: Lowbit, shape: Shape, { label, bits, codes
   const kind = table === undefined ? "_rows" : table.wide ? "_i16" : "";
   const format: FormatName = `codebook${each ? bits : storedBits(bits, shape.groupSize, cols)}${kind}`;
   const unit = table?.unit ?? 1;
+  const most = table ? Math.max(...table.entries.map(Math.abs)) : 0;
   return makeWords(where, lb, {
     label,
     format,
     shape,
     scales: [
       packed
-        ? packed.units.map((u, row) => u * (given[given.length === 1 ? 0 : row] as number))
+        ? packed.units.map((u, row) => timesUnit(given[given.length === 1 ? 0 : row] as number, u, LARGEST))
         : unit === 1
           ? given
-          : given.map((scale) => scale * unit),
+          : given.map((scale) => timesUnit(scale, unit, most)),
     ],
     tables: packed?.bytes ?? (table?.wide ? int16Table(table.entries) : byteTable(table?.entries ?? [])),
     writeRow: (row, out) => out.set(codes.subarray(row * cols, (row + 1) * cols)),

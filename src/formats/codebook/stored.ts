@@ -11,7 +11,7 @@ export interface IntegerTable {
 
 /** The largest range of byte entries: operand 2 of a relaxed dot product lies in 0..127. */
 const BYTE_RANGE = 127;
-const LARGEST = 32767;
+export const LARGEST = 32767;
 
 /** Entries that are whole multiples of one number stay exact; others become multiples of 1/32767 of the largest. */
 export function integerTable(table: ArrayLike<number>): IntegerTable {

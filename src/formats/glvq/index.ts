@@ -11,6 +11,7 @@ import {
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
+import { isLarge, refuseInfinite } from "../../matrix/finite.ts";
 import { readGroupValues, tablesAt, UNIT_COLS } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
@@ -284,7 +285,8 @@ function makeProjected(where: string, lb: Lowbit, { shape, bits, dimension: d }:
     ...(padded > cols ? [{ kind: "resize", length: padded } as const] : []),
     { kind: "right", matrix: transposed, out: d, inner: d, groups, runs: Math.ceil(groupSize / d) },
   ];
-  return makeRotated(where, lb, { label: `glvq${bits}`, rows, cols, pre, post: [], inners: [{ matrix }] });
+  const projected = makeRotated(where, lb, { label: `glvq${bits}`, rows, cols, pre, post: [], inners: [{ matrix }] });
+  return isLarge(fit.scales) || isLarge(fit.bases) ? refuseInfinite(`${where}: scales`, projected) : projected;
 }
 
 function makeCompanded(where: string, lb: Lowbit, { shape, bits, dimension: d }: Job, fit: GlvqFit): Matrix {
@@ -324,5 +326,13 @@ function makeCompanded(where: string, lb: Lowbit, { shape, bits, dimension: d }:
   });
   if (scales.every((scale) => scale === 1)) return matrix;
   const by = scales.length === 1 ? new Float32Array(rows).fill(scales[0] as number) : scales;
-  return makeRotated(where, lb, { label, rows, cols, pre: [], post: [{ kind: "scale", by }], inners: [{ matrix }] });
+  const scaled = makeRotated(where, lb, {
+    label,
+    rows,
+    cols,
+    pre: [],
+    post: [{ kind: "scale", by }],
+    inners: [{ matrix }],
+  });
+  return isLarge(by) || isLarge(gains) ? refuseInfinite(`${where}: scales`, scaled) : scaled;
 }

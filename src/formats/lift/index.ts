@@ -14,6 +14,7 @@ import {
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
+import { isLarge, refuseInfinite } from "../../matrix/finite.ts";
 import { makeLayout } from "../../matrix/layout.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
 import { checkShape, LAYER_NAMES, type LayerOptions, type Shape } from "../../matrix/shape.ts";
@@ -342,5 +343,6 @@ function makeLift(
     scales: [scales],
     writeRow: signRows(`${where}: packedWeight`, signs, rows, lifted),
   });
-  return makeRotated(where, lb, { label, rows, cols, pre, post: [], inners: [{ matrix }] });
+  const whole = makeRotated(where, lb, { label, rows, cols, pre, post: [], inners: [{ matrix }] });
+  return isLarge(scales) ? refuseInfinite(`${where}: scales`, whole) : whole;
 }
