@@ -18,7 +18,7 @@ export function addCompensated(y: usize, low: usize, v: v128): void {
 /** a + v - s, exactly, for s = fl(a + v). */
 // @ts-ignore: decorator
 @inline
-export function roundedOff(a: v128, v: v128, s: v128): v128 {
+function roundedOff(a: v128, v: v128, s: v128): v128 {
   const part = f32x4.sub(s, a);
   return f32x4.add(f32x4.sub(a, f32x4.sub(s, part)), f32x4.sub(v, part));
 }
