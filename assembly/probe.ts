@@ -27,12 +27,32 @@ export function probe(zero: i32): i32 {
 /**
  * How this machine lowers the relaxed dot product with 32-bit sums: 16 when through sums of pairs that saturate at 16
  * bits (x86 without AVX-VNNI: five instructions), 32 when not (AVX-VNNI, ARM). It shows in the result for codes beyond
- * 127, which is why kernels never use them: 4·127·255 through saturating pairs is 2·32767.
+ * 127: 4·127·255 through saturating pairs is 2·32767.
  */
 export function dot_bits(zero: i32): i32 {
   const x = i8x16.splat(<i8>(zero + 127)), codes = i8x16.splat(<i8>(zero - 1));
   const sums = i32x4.relaxed_dot_i8x16_i7x16_add_s(x, codes, i32x4.splat(zero));
   return i32x4.extract_lane(sums, 0) == 65534 ? 16 : 32;
+}
+
+/**
+ * What codes beyond 127 are in operand 2 of the relaxed dot product with 32-bit sums: 1 unsigned bytes (AVX-VNNI), -1 signed ones
+ * (ARM, AVX-VNNI-INT8), 0 neither: through saturating pairs. For |x| <= 127, which is all that kernels have.
+ */
+export function dot_sign(zero: i32): i32 {
+  const none = i32x4.splat(zero), least = i8x16.splat(<i8>(zero - 127)), most = i8x16.splat(<i8>(zero + 127));
+  const all = i8x16.splat(<i8>(zero - 1)), top = i8x16.splat(<i8>(zero - 128));
+  const a = i32x4.relaxed_dot_i8x16_i7x16_add_s(most, all, none);
+  const b = i32x4.relaxed_dot_i8x16_i7x16_add_s(least, all, none);
+  const c = i32x4.relaxed_dot_i8x16_i7x16_add_s(least, top, none);
+  // Of the three sums those of unsigned bytes are 4·127·255, its negative, and -4·127·128.
+  const unsigned = v128.and(
+    v128.and(i32x4.eq(a, i32x4.splat(129540)), i32x4.eq(b, i32x4.splat(-129540))), i32x4.eq(c, i32x4.splat(-65024)),
+  );
+  const signed = v128.and(
+    v128.and(i32x4.eq(a, i32x4.splat(-508)), i32x4.eq(b, i32x4.splat(508))), i32x4.eq(c, i32x4.splat(65024)),
+  );
+  return i32x4.all_true(unsigned) ? 1 : i32x4.all_true(signed) ? -1 : 0;
 }
 
 /**

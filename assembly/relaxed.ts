@@ -3,12 +3,14 @@
 export {
   gemv_codebook2_int8_16x8_i32, gemv_codebook3_int8_16x8_i32, gemv_codebook4_int8_16x8_i32,
 } from "./codebook/bytes";
-export { gemm_int8_16x2_i32 } from "./dot/gemm";
+export { gemv_codebook4_i16_int8_16x8_byte } from "./codebook/int16-bytes";
+export { gemm_bytes_16x2, gemm_int8_16x2_i32 } from "./dot/gemm";
 export {
   gemv_uniform3_int8_16x8_i32, gemv_uniform4_int8_16x8_i32, gemv_uniform5_int8_16x8_i32, gemv_uniform6_int8_16x8_i32,
 } from "./dot/uniform";
 export { gemv_uniform2_int8_16x8_i32 } from "./dot/uniform2";
+export { gemv_uniform2_int8_16x8_u8, gemv_uniform4_int8_16x8_u8, gemv_uniform8_int8_16x8_byte } from "./dot/whole";
 export { gemm_complex_int8_16x2_i32 } from "./pair/gemm";
 export { gemv_bitplane_bits_16x32_cnt } from "./popcount/bitplane";
-export { dot_bits, popcnt_native, probe } from "./probe";
+export { dot_bits, dot_sign, popcnt_native, probe } from "./probe";
 export * from "./simd";

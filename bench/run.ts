@@ -8,6 +8,7 @@ import { fullBudget, interleave, quickBudget } from "./measure.ts";
 import { Native } from "./native.ts";
 import { describeMachine, describeRuntime, formatTable, type Row, toRows, writeJson } from "./report.ts";
 import { inQuick, loadShapes, type Shape, tokensOf } from "./shapes.ts";
+import { benchSteps } from "./step.ts";
 import { benchTransforms } from "./transforms.ts";
 import { YardstickModule } from "./wasm.ts";
 
@@ -33,7 +34,8 @@ async function main(options: Options): Promise<number> {
   for (const shape of loadShapes(options.quick)) bench.runShape(shape, jobs);
   const transforms = benchTransforms(loaded, options.filter, options.quick);
   if (transforms === false) bench.failed = true;
-  if (bench.rows.length === 0 && transforms === null && !bench.failed) {
+  const steps = benchSteps(loaded, module, options.filter, options.quick);
+  if (bench.rows.length === 0 && transforms === null && steps === null && !bench.failed) {
     console.error("nothing measured: no case matches --filter");
     return 2;
   }

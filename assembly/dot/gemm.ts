@@ -6,7 +6,8 @@ import { hidden } from "../lib/simd";
 import { addExact } from "../lut/tile";
 import { centre, COMPANDED, depth, E81B, E8P, SIGNS, TRELLIS_HALVES, unpack, unpackWide } from "./kinds";
 import { step, STEP_BYTES } from "./step";
-import { unitSteps } from "./unpack";
+import { stripAt, unitSteps, unpackWhole } from "./unpack";
+import { dot_sign } from "../probe";
 
 // Steps of one unpacked block: 64 rows x 64 steps x 4 bytes = 16 KB, half of a first-level cache. A multiple of every
 // layout's chunk.
@@ -175,13 +176,17 @@ export function multiplyPairs(
 function gemm(
   w: usize, scales: usize, panel: usize, sums: usize, factors: usize, y: usize, scratch: usize,
   rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, n: i32,
-  offsets: usize, fsums: usize, kind: i32, extra: usize, exact32: bool, wide: bool,
+  offsets: usize, fsums: usize, kind: i32, extra: usize, exact32: bool, wide: bool, bytes8: bool = false,
 ): void {
   const ones = hidden(i16x8.splat(1), byteCols), narrow = ASC_FEATURE_RELAXED_SIMD && !exact32 && !wide;
   const perUnit = wide ? 4 : unitSteps(), blockUnits = BLOCK_STEPS / perUnit;
   const pairBytes = <usize>byteCols * <usize>perUnit * 8, rowBytes = <usize>paddedRows << 2;
   const groups = (byteCols + groupByteCols - 1) / groupByteCols, tokenBytes = <usize>groups << 2;
-  const totals = scratch + BLOCK_BYTES, flushDepth = depth(kind, extra), middle = centre(kind, extra);
+  const totals = scratch + BLOCK_BYTES, flushDepth = depth(kind, extra);
+  let middle = centre(kind, extra), sign = 0, parts = 1;
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (bytes8) sign = dot_sign(byteCols >>> 31), middle = sign < 0 ? 0 : 128, parts = sign == 0 ? 3 : 1;
+  }
   const rowScales = kind == TRELLIS_HALVES; // groups that only keep sums within 32 bits share the scale of the row
   const shared = kind == COMPANDED; // companded vectors: all rows share scales, stored for one tile
   const ofTiles = kind == SIGNS || kind == E8P || kind == E81B; // scales as lib/layout.ts has them
@@ -197,10 +202,13 @@ function gemm(
       memory.fill(totals, 0, <usize>n << 8);
       for (let block = group; block < groupEnd; block += blockUnits) {
         const units = min(blockUnits, groupEnd - block), steps = units * perUnit;
-        if (wide) unpackWide(w, row, height, byteCols, block, units, scratch, kind, extra, 0);
-        else unpack(w, row, height, byteCols, block, units, scratch, kind, extra, group / groupByteCols);
         const x = panel + <usize>(block * perUnit) * 8;
-        multiplyPairs(scratch, bytes, x, pairBytes, n >> 1, steps, totals, 512, flushDepth, ones, narrow, wide);
+        for (let part = 0; part < parts; part++) {
+          if (bytes8) unpackWhole(stripAt(w, row, byteCols, block, 8), byteCols, height, units, scratch, sign, part);
+          else if (wide) unpackWide(w, row, height, byteCols, block, units, scratch, kind, extra, 0);
+          else unpack(w, row, height, byteCols, block, units, scratch, kind, extra, group / groupByteCols);
+          multiplyPairs(scratch, bytes, x, pairBytes, n >> 1, steps, totals, 512, flushDepth, ones, narrow, wide);
+        }
       }
       for (let t = 0; t < n; t++) {
         const sum = i32x4.splat(middle * load<i32>(groupSums + <usize>t * tokenBytes));
@@ -250,6 +258,21 @@ export function gemm_int8_16x2_i32(
   gemm(
     w, scales, panel, sums, factors, y, scratch, rowBegin, rowEnd, paddedRows, byteCols, groupByteCols, n,
     offsets, fsums, kind, extra, true, false,
+  );
+}
+
+/**
+ * 8-bit uniform weights as a byte each, as in whole.ts; for the relaxed binary only. panel: prepare_pairs. sums: of all
+ * columns.
+ */
+export function gemm_bytes_16x2(
+  w: usize, scales: usize, panel: usize, sums: usize, factors: usize, y: usize, scratch: usize,
+  rowBegin: i32, rowEnd: i32, paddedRows: i32, byteCols: i32, groupByteCols: i32, n: i32,
+  offsets: usize, fsums: usize, kind: i32, extra: usize,
+): void {
+  gemm(
+    w, scales, panel, sums, factors, y, scratch, rowBegin, rowEnd, paddedRows, byteCols, groupByteCols, n,
+    offsets, fsums, kind, extra, true, false, true,
   );
 }
 

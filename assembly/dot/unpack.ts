@@ -167,6 +167,34 @@ export function tileAt(row: i32, height: i32, byteCols: i32, begin: i32): usize 
   return <usize>row * <usize>byteCols + <usize>begin * <usize>height;
 }
 
+/**
+ * n units of 8-bit uniform codes to bytes for a dot product whose operand 2 is what `sign` of dot_sign says: codes where it is
+ * unsigned, codes less 128 where it is signed; else part 0, 1 or 2 of (c & 127) + 127·b + b, b the top bit of c.
+ */
+// @ts-ignore: decorator
+@inline
+export function unpackWhole(
+  at: usize, byteCols: i32, height: i32, n: i32, out: usize, sign: i32, part: i32,
+): void {
+  const stripBytes = <usize>byteCols * unitBytes(8);
+  const flip = hidden(i16x8.splat(sign < 0 ? 0x80 : -0x8000), n), keep = hiddenSplat8(sign != 0 ? -1 : part < 2 ? 127 : 1, n);
+  const top = sign == 0 && part > 0;
+  for (let i = 0; i < height; i += 16) {
+    let from = at, to = out;
+    for (let c = 0; c < 2 * n; c++) {
+      for (let o: usize = 0; o < 64; o += 16) {
+        let v = v128.xor(v128.load(from + o), flip);
+        if (top) v = i8x16.shr_s(v, 7);
+        v128.store(to + o, v128.and(v, keep));
+      }
+      from += 64;
+      to += STEP_BYTES;
+    }
+    at += stripBytes;
+    out += 64;
+  }
+}
+
 /** n units of 8-bit uniform codes, less 128, to int16. */
 // @ts-ignore: decorator
 @inline

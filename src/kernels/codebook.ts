@@ -1,5 +1,5 @@
 // Rows of assembly/codebook: indices into tables of bytes, of int16, and of int16 a row.
-import { dotGemms, dotKernels, wideBound } from "./gemm.ts";
+import { dotGemms, dotKernels, wholeGemvs, wideBound } from "./gemm.ts";
 import { type Core, type Format, type IndexBits, type Kind, MAX_DOT_GROUP } from "./row.ts";
 
 const INDEX_BITS: readonly IndexBits[] = [2, 3, 4];
@@ -65,6 +65,7 @@ export const codebook: Core<keyof typeof formats> = {
     ...INDEX_BITS.flatMap((bits) =>
       dotKernels(`codebook${bits}_i16`, formats[`codebook${bits}_i16`], [16, 8], wideBound),
     ),
+    ...wholeGemvs("codebook4_i16", wideBound),
     ...INDEX_BITS.flatMap((bits) =>
       dotKernels(`codebook${bits}_rows`, formats[`codebook${bits}_rows`], [16, 8], wideBound),
     ),

@@ -1,5 +1,5 @@
 // Rows of assembly/dot: uniform codes, and ternary weights as codes w + 2.
-import { dotGemms, dotKernels, wideBound } from "./gemm.ts";
+import { dotGemms, dotKernels, vnniKernels, wholeGemms, wholeGemvs, wideBound } from "./gemm.ts";
 import { type Core, type Format, type Kind, MAX_DOT_GROUP, UNIFORM_BITS, type UniformBits } from "./row.ts";
 
 // In simd128 sums are 64 times too large (assembly/dot/README.md): 64·127·2^18 = 2130706432 < 2^31.
@@ -13,6 +13,9 @@ const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
   6: "16-bit lanes: 2 steps of 2·127·63 = 32004 <= 32767",
   8: `int16 factors: |x1 - 256·x0| <= 257·127 = 32639 <= 32767; ${wideBound}`,
 };
+
+const bytesBound = "32-bit lanes: 255·127·65536 = 2122383360 < 2^31";
+const twosBound = "32-bit lanes: 4·3·127 of every second 4 columns, 12·127·65536 < 2^31";
 
 const words = { layout: "words", maxGroup: MAX_DOT_GROUP } as const;
 const uniform2 = { ...words, bits: 2, chunk: 16, operand: "fields", kind: "UNIFORM2" } as const;
@@ -51,6 +54,11 @@ export const dot: Core<keyof typeof formats> = {
     ...UNIFORM_BITS.flatMap((bits) =>
       dotKernels(`uniform${bits}`, formats[`uniform${bits}`], [16, 8], UNIFORM_DEPTH[bits]),
     ),
+    ...vnniKernels("ternary", twosBound, "uniform2"),
+    ...vnniKernels("uniform2", twosBound),
+    ...vnniKernels("uniform4", "32-bit lanes: high nibbles in their places, 240·127·65536 = 1997537280 < 2^31"),
+    ...wholeGemvs("uniform8", bytesBound),
+    ...wholeGemms("uniform8", bytesBound),
     ...dotGemms("ternary", formats.ternary),
     ...UNIFORM_BITS.flatMap((bits) => dotGemms(`uniform${bits}`, formats[`uniform${bits}`])),
   ],

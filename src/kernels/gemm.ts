@@ -38,6 +38,52 @@ export function gemmKernels(
   return [i16, i32];
 }
 
+const byte = { needs: "relaxed", dot: "byte", operand: "bytes" } as const;
+
+/** gemv of codes or entries as whole bytes, on machines whose dot products take them so. */
+export function wholeGemvs(format: string, bound: string): Kernel[] {
+  return (["int8", "f32"] as const).map((activation) => ({
+    name: `gemv_${format}_${activation}_16x8_byte`,
+    export: `gemv_${format}_int8_16x8_byte`,
+    op: "gemv",
+    format,
+    activation,
+    tile: [16, 8],
+    bound,
+    ...byte,
+  }));
+}
+
+/** gemm likewise, of 8-bit codes. */
+export function wholeGemms(format: string, bound: string): Kernel[] {
+  return (["int8", "f32"] as const).map((activation) => ({
+    name: `gemm_${format}_${activation}_16x2_byte`,
+    export: "gemm_bytes_16x2",
+    op: "gemm",
+    format,
+    activation,
+    tile: [16, 2],
+    fromTokens: activation === "int8" ? 8 : 3,
+    bound,
+    ...byte,
+  }));
+}
+
+/** The shape of "i32" that AVX-VNNI wants. `core`: the format whose kernels they are. */
+export function vnniKernels(format: string, bound: string, core = format): Kernel[] {
+  return (["int8", "f32"] as const).map((activation) => ({
+    name: `gemv_${format}_${activation}_16x8_u8`,
+    export: `gemv_${core}_int8_16x8_u8`,
+    op: "gemv",
+    format,
+    activation,
+    needs: "relaxed",
+    tile: [16, 8],
+    dot: "u8",
+    bound,
+  }));
+}
+
 /** The same, from so many tokens on; with float32 activations a token counts three times. */
 export function dotGemms(name: string, format: Format): Kernel[] {
   return [...gemmKernels(name, format, "int8", 8), ...gemmKernels(name, format, "f32", 3)];

@@ -22,11 +22,22 @@ export function candidates(
   );
 }
 
+/** The twins that suit what features.dot says, the fastest first: measured, or counted (assembly/dot/README.md). */
+const TWINS: Readonly<Record<Machine["dot"], readonly Kernel["dot"][]>> = {
+  i16: [],
+  i32: ["i32"],
+  u8: ["u8", "byte", "i32"],
+  s8: ["byte", "i32"],
+  mul: ["mul"],
+};
+
 /** Of the rows that can do a job the one that suits a machine. Only twins ask what machine it is. */
 export function suitable(rows: readonly Kernel[], machine: Machine): Kernel | undefined {
-  return (
-    rows.find(({ dot, popcnt }) => (dot && dot === machine.dot) || (popcnt && popcnt === machine.popcnt)) ?? rows[0]
-  );
+  for (const twin of TWINS[machine.dot]) {
+    const row = rows.find(({ dot }) => dot === twin);
+    if (row) return row;
+  }
+  return rows.find(({ popcnt }) => popcnt && popcnt === machine.popcnt) ?? rows[0];
 }
 
 /** The name of a kernel's export. */

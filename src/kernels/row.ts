@@ -61,8 +61,11 @@ export interface Kernel<Name extends string = string> {
    * asked for by name. Measured with `npm run bench`; both ways give the same bits.
    */
   readonly fromTokens?: number;
-  /** The twin for machines where `features.dot` says so: "i32" has sums in 32-bit lanes, "mul" adds 16-bit products. */
-  readonly dot?: "i32" | "mul";
+  /**
+   * The twin for machines where `features.dot` says so: "i32" has sums in 32-bit lanes, "mul" adds 16-bit products, "byte"
+   * meets codes of a whole byte, "u8" is "i32" or "byte" in the shape that AVX-VNNI wants. Which of several: registry.ts.
+   */
+  readonly dot?: "i32" | "mul" | "byte" | "u8";
   /** What meets the weights, if not what its format says. */
   readonly operand?: OperandName;
   /** "native" for the twin without an adder, for machines where `features.popcnt` says so. */
@@ -73,8 +76,11 @@ export interface Kernel<Name extends string = string> {
 
 /** What tells kernels of a job apart on a machine: features.dot and features.popcnt. */
 export interface Machine {
-  /** Dot products of int8: summed in 16-bit lanes, in 32-bit lanes, or products added where neither is one instruction. */
-  readonly dot: "i16" | "i32" | "mul";
+  /**
+   * Dot products of int8: summed in 16-bit lanes, in 32-bit lanes, or products added where neither is one instruction. In
+   * 32-bit lanes codes beyond 127 may count as unsigned bytes ("u8": AVX-VNNI) or as signed ones ("s8": ARM).
+   */
+  readonly dot: "i16" | "i32" | "u8" | "s8" | "mul";
   readonly popcnt: "native" | "sliced";
 }
 

@@ -194,7 +194,7 @@ export class RealProduct implements Product {
     const even = count + (count & 1);
     const qBytes = byteCols * UNIT_COLS;
     const xBytes = this.#loadBytes(x);
-    const wide = this.#format.wide === true || variant === "simd";
+    const wide = (this.#format.wide === true && kernel.operand !== "bytes") || variant === "simd";
     const panelBytes = qBytes * (wide ? 2 : 1);
     const sumBytes = align(even * groups * 4);
     const yBytes = paddedRows * 4;

@@ -14,8 +14,9 @@ export interface Features {
   /** Why there are fewer threads than asked for, where there are. */
   readonly threadsReason?: string;
   /**
-   * How int8 activations meet codes: dot products with sums in 32-bit lanes ("i32") where that is one instruction, else in
-   * 16-bit lanes; on ARM without an instruction for them by 16-bit products that are added ("mul").
+   * How int8 activations meet codes: dot products with sums in 32-bit lanes where that is one instruction, "u8" if it takes
+   * codes beyond 127 as unsigned bytes (AVX-VNNI), "s8" if as signed ones (ARM), "i32" if neither; else in 16-bit lanes
+   * ("i16"); on ARM without an instruction for them by 16-bit products that are added ("mul").
    */
   readonly dot: Machine["dot"];
   /** How `bitplane` counts bits: by an instruction where there is one for vectors (ARM), else by an adder of bits. */

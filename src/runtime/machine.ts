@@ -5,6 +5,7 @@ import type { Machine, Variant } from "../kernels/types.ts";
 /** What the binaries export for this (assembly/probe.ts, assembly/machine.ts). */
 export interface MachineExports {
   dot_bits?(zero: number): number;
+  dot_sign?(zero: number): number;
   popcnt_native?(zero: number): number;
   nan_negative(zero: number): number;
   spin(n: number, how: 0 | 1): number;
@@ -61,6 +62,8 @@ const measured = /* @__PURE__ */ new Map<Variant, Machine["dot"]>();
 
 /** Machine.dot, measured where there is something to measure, once a process and variant. */
 export function dotOnce(variant: Variant, exports: MachineExports): Machine["dot"] {
+  const shown = shownDot(exports);
+  if (shown) return shown;
   const dot = measured.get(variant) ?? dotOf(exports);
   measured.set(variant, dot);
   return dot;
@@ -68,15 +71,25 @@ export function dotOnce(variant: Variant, exports: MachineExports): Machine["dot
 
 /** Machine.dot */
 export function dotOf(exports: MachineExports, now?: () => number): Machine["dot"] {
-  const { dot_bits, popcnt_native, spin } = exports;
-  const dot: Spin = (n) => spin(n, 0);
-  const mul: Spin = (n) => spin(n, 1);
-  if (!dot_bits) {
-    // Unless x86 is certain: an engine may make every NaN positive.
-    if (exports.nan_negative(0) === 1) return "i16";
-    return isFaster(dot, mul, now) ? "i16" : "mul";
-  }
+  const shown = shownDot(exports);
+  if (shown) return shown;
+  const dot: Spin = (n) => exports.spin(n, 0);
+  const mul: Spin = (n) => exports.spin(n, 1);
+  if (!exports.dot_bits) return isFaster(dot, mul, now) ? "i16" : "mul";
+  return isFaster(mul, dot, now) ? "mul" : sums32(exports);
+}
+
+// What results show; nothing where a timing is needed.
+function shownDot(exports: MachineExports): Machine["dot"] | undefined {
+  const { dot_bits, popcnt_native, nan_negative } = exports;
+  // Without relaxed SIMD, unless x86 is certain: an engine may make every NaN positive.
+  if (!dot_bits) return nan_negative(0) === 1 ? "i16" : undefined;
   if (dot_bits(0) === 16) return "i16";
-  if (popcnt_native?.(0) !== 1) return "i32";
-  return isFaster(mul, dot, now) ? "mul" : "i32";
+  return popcnt_native?.(0) === 1 ? undefined : sums32(exports);
+}
+
+// Dot products with sums in 32-bit lanes, by what they make of codes beyond 127.
+function sums32({ dot_sign }: MachineExports): Machine["dot"] {
+  const sign = dot_sign?.(0) ?? 0;
+  return sign > 0 ? "u8" : sign < 0 ? "s8" : "i32";
 }

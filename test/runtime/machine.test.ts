@@ -92,10 +92,15 @@ t("a clock that is too coarse, or stands still, says no and is not waited for", 
 const d = suite("dotOf");
 
 /** A machine by what its binary shows, with dot products and 16-bit products that take so long. */
-function machine(shows: { bits?: number; popcnt?: number; negative?: number }, dot: number, mul: number) {
+function machine(
+  shows: { bits?: number; sign?: number; popcnt?: number; negative?: number },
+  dot: number,
+  mul: number,
+) {
   const { now, spins, calls } = clock(1e-5, { dot, mul });
   const exports: MachineExports = {
     ...(shows.bits !== undefined && { dot_bits: () => shows.bits as number, popcnt_native: () => shows.popcnt ?? 0 }),
+    ...(shows.sign !== undefined && { dot_sign: () => shows.sign as number }),
     nan_negative: () => shows.negative ?? 0,
     spin: (n, how) => (how === 0 ? spins.dot : spins.mul)?.(n) as number,
   };
@@ -113,7 +118,11 @@ d("relaxed: only ARM is measured", () => {
     const vnni = machine({ bits: 32, popcnt: 0 }, dot, mul);
     is(vnni.dot, "i32");
     is(vnni.measured, false);
+    is(machine({ bits: 32, sign: 1, popcnt: 0 }, dot, mul).dot, "u8");
+    is(machine({ bits: 32, sign: -1, popcnt: 0 }, dot, mul).dot, "s8");
+    is(machine({ bits: 32, sign: 0, popcnt: 0 }, dot, mul).dot, "i32");
     is(machine({ bits: 32, popcnt: 1 }, dot, mul).dot, dot < mul ? "i32" : "mul");
+    is(machine({ bits: 32, sign: -1, popcnt: 1 }, dot, mul).dot, dot < mul ? "s8" : "mul");
   }
 });
 
@@ -135,9 +144,20 @@ d("what is chosen is the same in every instance, and what features say", async (
   }
 });
 
+d("codes of whole bytes are for machines that take them, and shapes of AVX-VNNI for it", () => {
+  const twin = (format: "uniform4" | "uniform8", dot: "i16" | "i32" | "u8" | "s8" | "mul") =>
+    suitable(candidates("gemv", format, "int8", "relaxed"), { dot, popcnt: "sliced" })?.dot;
+  is(twin("uniform8", "u8"), "byte");
+  is(twin("uniform8", "s8"), "byte");
+  for (const dot of ["i16", "i32", "mul"] as const) is(twin("uniform8", dot), undefined, dot);
+  is(twin("uniform4", "u8"), "u8");
+  for (const dot of ["i32", "s8"] as const) is(twin("uniform4", dot), "i32", dot);
+});
+
 d("without a twin for it a machine gets the usual kernel", () => {
   const rows = candidates("gemm", "ternary", "int8", "relaxed");
   ok(kernels.some(({ dot }) => dot === "mul"));
   is(suitable(rows, { dot: "mul", popcnt: "native" }), rows[0]);
   is(suitable(rows, { dot: "i32", popcnt: "native" })?.dot, "i32");
+  is(suitable(rows, { dot: "u8", popcnt: "sliced" })?.dot, "i32");
 });

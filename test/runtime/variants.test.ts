@@ -36,7 +36,7 @@ for (const { variant, lb } of instances) {
     assert.is(lb.features.relaxed, variant === "relaxed");
     assert.is(lb.features.threads, 1);
     const arm = process.arch === "arm64";
-    const dots = variant === "simd" ? (arm ? ["mul"] : ["i16"]) : arm ? ["i32", "mul"] : ["i16", "i32"];
+    const dots = variant === "simd" ? (arm ? ["mul"] : ["i16"]) : arm ? ["s8", "mul"] : ["i16", "u8", "s8"];
     assert.ok(dots.includes(lb.features.dot), lb.features.dot);
     const native = variant === "relaxed" && arm;
     assert.is(lb.features.popcnt, native ? "native" : "sliced");

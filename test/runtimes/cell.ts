@@ -35,7 +35,7 @@ export interface Expected {
   readonly variant: "relaxed" | "simd";
   /** Whether the runtime has what threads need. */
   readonly threads: boolean;
-  readonly dot?: "i16" | "i32";
+  readonly dot?: "i16" | "i32" | "u8" | "s8" | "mul";
   readonly popcnt?: "native" | "sliced";
 }
 
