@@ -48,7 +48,9 @@ function binaryOf(body: string): Uint8Array<ArrayBuffer> {
   const bytes = module.emitBinary();
   module.dispose();
   const version = new TextEncoder().encode(VERSION_SECTION + VERSION);
-  return Uint8Array.from([bytes, [0, version.length + 1, VERSION_SECTION.length], version].flatMap((part) => [...part]));
+  return Uint8Array.from(
+    [bytes, [0, version.length + 1, VERSION_SECTION.length], version].flatMap((part) => [...part]),
+  );
 }
 
 const rng = random("whole bytes");
