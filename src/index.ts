@@ -26,7 +26,7 @@ export type { ProgressOptions } from "./lib/progress.ts";
 export type { Encoding } from "./matrix/bits.ts";
 export type { Branches, SparseBranch } from "./matrix/branches.ts";
 export type { ComplexMatrix, Conjugate } from "./matrix/complex.ts";
-export type { Matrix } from "./matrix/spec.ts";
+export type { Ids, Matrix } from "./matrix/spec.ts";
 export type { Features, Lowbit } from "./runtime/features.ts";
 export { type InitOptions, init, initSync, type ModuleSource } from "./runtime/init.ts";
 export type { MemoryUse } from "./runtime/memory.ts";

@@ -116,3 +116,25 @@ export function copyView(view: View): View {
 function classOf(kind: string): new (buffer: ArrayBufferLike, offset?: number, length?: number) => View {
   return Reflect.get(globalThis, kind);
 }
+
+/** Whether views of ours may have memory in common. Two objects may stand for one shared memory: then it is taken for so. */
+export function mayOverlap(a: View, b: View): boolean {
+  if (a.buffer !== b.buffer && !(isSharedView(a) && isSharedView(b))) return false;
+  return a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
+}
+
+/**
+ * Whether views of ours have memory in common, both of which the caller gave to be written. Where two objects may stand for
+ * one shared memory, it shows in whether a byte of one changes with that of the other, which is then put back.
+ */
+export function sharesMemory(a: View, b: View): boolean {
+  if (!mayOverlap(a, b)) return false;
+  if (a.buffer === b.buffer) return true;
+  const at = Math.max(a.byteOffset, b.byteOffset);
+  const [first, second] = [new Uint8Array(a.buffer, at, 1), new Uint8Array(b.buffer, at, 1)];
+  const [was, other] = [first[0] as number, second[0] as number];
+  first[0] = was ^ 255;
+  const same = second[0] !== other;
+  first[0] = was;
+  return same;
+}

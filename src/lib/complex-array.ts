@@ -1,5 +1,6 @@
 // Complex numbers as two arrays: a kernel reads Re x and Im x each as a vector of its own.
-import { checkFinite, checkFloats, checkOptions } from "./check.ts";
+import { sharesMemory } from "./arrays.ts";
+import { checkFinite, checkFloats, checkOptions, rangeError } from "./check.ts";
 
 /** Complex numbers: re[k] + i · im[k]. Both arrays have the same length. */
 export interface ComplexArray {
@@ -21,4 +22,9 @@ export function checkComplex(where: string, value: unknown, length: number, shap
 export function checkFiniteComplex(where: string, { re, im }: ComplexArray, expected?: string): void {
   checkFinite(`${where}.re`, re, expected);
   checkFinite(`${where}.im`, im, expected);
+}
+
+/** Refuses an output whose parts overlap, of which no result could be right. Views of ours. */
+export function checkApart(where: string, { re, im }: ComplexArray): void {
+  if (sharesMemory(re, im)) throw rangeError(`${where}.im`, "other memory than that of re", "the same");
 }

@@ -1,5 +1,7 @@
 // Products between addresses of linear memory.
-import { PackedMatrix } from "../matrix/packed.ts";
+import { rangeError } from "../lib/check.ts";
+import { type Core, dequantizeRows } from "../matrix/core.ts";
+import { coreOf } from "../matrix/packed.ts";
 import type { Matrix } from "../matrix/spec.ts";
 import type { Engine } from "../runtime/engine.ts";
 
@@ -10,31 +12,37 @@ import type { Engine } from "../runtime/engine.ts";
 export type Product = (x: number, n: number, y: number) => void;
 
 export function productOf(engine: Engine, matrix: Matrix): Product {
-  if (matrix instanceof PackedMatrix) return (x, n, y) => matrix.multiply(x, n, y);
-  const { cols } = matrix;
-  return (x, n, y) => {
-    const out = matrix.gemm(engine.arena.floats.slice(x / 4, x / 4 + n * cols), n);
-    engine.arena.floats.set(out, y / 4);
-  };
+  const core = coreIn(engine, matrix);
+  const where = `${core.label}.gemm`;
+  return (x, n, y) => core.multiplyAt(where, x, n, y);
 }
 
 /** Reads a row of a matrix to an address. */
 export type RowReader = (row: number, to: number) => void;
 
-/** Rows of a matrix as float32, read one at a time. */
+/** Rows of a matrix as float32, read one at a time: at once, where a row cannot be had without many others. */
 export function rowReaderOf(engine: Engine, matrix: Matrix): RowReader {
-  if (!(matrix instanceof PackedMatrix)) {
+  const { cols } = matrix;
+  const core = coreIn(engine, matrix);
+  if (core.rowBlock > 1) {
     const all = matrix.dequantize();
-    return (row, to) => engine.arena.floats.set(all.subarray(row * matrix.cols, (row + 1) * matrix.cols), to / 4);
+    return (row, to) => engine.arena.floats.set(all.subarray(row * cols, (row + 1) * cols), to / 4);
   }
-  let { buffer } = engine.arena.memory;
-  let read = matrix.rowReader();
+  const id = new Uint32Array(1);
+  const line = new Float32Array(cols);
   return (row, to) => {
-    // Readers hold views, which end where memory grows.
-    if (engine.arena.memory.buffer !== buffer) {
-      buffer = engine.arena.memory.buffer;
-      read = matrix.rowReader();
-    }
-    read(row, engine.arena.floats.subarray(to / 4, to / 4 + matrix.cols));
+    coreOf("decoder", matrix);
+    id[0] = row;
+    dequantizeRows(core, id, line);
+    engine.arena.floats.set(line, to / 4);
   };
+}
+
+// Addresses are those of one instance.
+function coreIn(engine: Engine, matrix: Matrix): Core {
+  const core = coreOf("decoder", matrix);
+  if (core.engine !== engine) {
+    throw rangeError("decoder: matrix", "one of the decoder's own instance", `a ${core.label} of another`);
+  }
+  return core;
 }

@@ -1,14 +1,8 @@
 // The branches beside a quantised matrix: checking what callers give, and writing it as the kernels read it.
 // Layouts: assembly/branch/README.md.
-import {
-  checkChoice,
-  checkFinite,
-  checkFloats,
-  checkLength,
-  checkOptions,
-  rangeError,
-  typeError,
-} from "../lib/check.ts";
+import { copyView, isSharedView } from "../lib/arrays.ts";
+import { checkArray, checkChoice, checkFinite, checkFloats, checkLength, rangeError } from "../lib/check.ts";
+import { type OptionNames, readOptions } from "../lib/options.ts";
 
 /** Single weights beside the dense ones, as CSR (compressed sparse rows). */
 export interface SparseBranch {
@@ -44,38 +38,52 @@ export interface Branches {
 
 /** Checks everything that a caller gave; `where` is the function's name. */
 export function checkBranches(where: string, options: unknown, rows: number, cols: number): Branches {
-  checkOptions(`${where}: branches`, options);
-  const { lowRank, sparse, bias, colScale } = options as Branches;
-  if (lowRank !== undefined) checkLowRank(`${where}: lowRank`, lowRank, rows, cols);
-  if (sparse !== undefined) checkSparse(`${where}: sparse`, sparse, rows, cols);
-  if (bias !== undefined) checkFinite(`${where}: bias`, checkFloats(`${where}: bias`, bias, rows, `rows ${rows}`));
-  if (colScale !== undefined) {
-    checkFinite(`${where}: colScale`, checkFloats(`${where}: colScale`, colScale, cols, `cols ${cols}`));
-  }
-  return options as Branches;
+  const { lowRank, sparse, bias, colScale } = readOptions(where, options, BRANCHES, "branches");
+  // All is read before anything is checked: a getter may change what was checked.
+  const pair = lowRank && readOptions(where, lowRank, LOW_RANK, "lowRank");
+  const entries = sparse && readOptions(where, sparse, SPARSE, "sparse");
+  return {
+    ...(pair && { lowRank: checkLowRank(`${where}: lowRank`, pair, rows, cols) }),
+    ...(entries && { sparse: checkSparse(`${where}: sparse`, entries, rows, cols) }),
+    ...(bias !== undefined && { bias: checkNumbers(`${where}: bias`, bias, rows, `rows ${rows}`) }),
+    ...(colScale !== undefined && { colScale: checkNumbers(`${where}: colScale`, colScale, cols, `cols ${cols}`) }),
+  };
 }
 
-function checkLowRank(where: string, lowRank: unknown, rows: number, cols: number): void {
-  checkOptions(where, lowRank);
-  const { a, b } = lowRank as { a: unknown; b: unknown };
-  if (!(a instanceof Float32Array)) throw typeError(`${where}: a`, "a Float32Array", a);
+const BRANCHES: OptionNames<Branches> = { lowRank: [], sparse: [], bias: [], colScale: [] };
+const LOW_RANK: OptionNames<NonNullable<Branches["lowRank"]>> = { a: [], b: [] };
+const SPARSE: OptionNames<SparseBranch> = { rows: [], cols: [], values: [], mode: [] };
+
+// Another thread may change what is in shared memory between the check and the use.
+function ownArray<T extends Float32Array | Uint32Array>(array: T): T {
+  return isSharedView(array) ? (copyView(array) as T) : array;
+}
+
+function checkNumbers(where: string, value: unknown, length: number, shape: string): Float32Array {
+  const numbers = ownArray(checkFloats(where, value, length, shape));
+  checkFinite(where, numbers);
+  return numbers;
+}
+
+type LowRank = NonNullable<Branches["lowRank"]>;
+
+function checkLowRank(where: string, lowRank: LowRank, rows: number, cols: number): LowRank {
+  const a = ownArray(checkArray(`${where}: a`, lowRank.a, ["Float32Array"]));
   const rank = a.length / rows;
   if (rank === 0 || !Number.isInteger(rank)) {
     throw rangeError(`${where}: a`, `a length that is a multiple of ${rows} (rows x rank)`, String(a.length));
   }
-  checkFloats(`${where}: b`, b, rank * cols, `rank ${rank} of a x cols ${cols}`);
   checkFinite(`${where}: a`, a);
-  checkFinite(`${where}: b`, b as Float32Array);
+  return { a, b: checkNumbers(`${where}: b`, lowRank.b, rank * cols, `rank ${rank} of a x cols ${cols}`) };
 }
 
-function checkSparse(where: string, sparse: unknown, rows: number, cols: number): void {
-  checkOptions(where, sparse);
-  const { rows: pointers, cols: columns, values, mode } = sparse as { [K in keyof SparseBranch]: unknown };
-  if (mode !== undefined) checkChoice(`${where}: mode`, mode, ["add", "replace"]);
-  if (!(pointers instanceof Uint32Array)) throw typeError(`${where}: rows`, "a Uint32Array", pointers);
-  if (!(columns instanceof Uint32Array)) throw typeError(`${where}: cols`, "a Uint32Array", columns);
+function checkSparse(where: string, sparse: SparseBranch, rows: number, cols: number): SparseBranch {
+  const { mode = "add" } = sparse;
+  checkChoice(`${where}: mode`, mode, ["add", "replace"]);
+  const pointers = ownArray(checkArray(`${where}: rows`, sparse.rows, ["Uint32Array"]));
+  const columns = ownArray(checkArray(`${where}: cols`, sparse.cols, ["Uint32Array"]));
   checkLength(`${where}: rows`, pointers, rows + 1, `rows ${rows} + 1`);
-  checkFinite(`${where}: values`, checkFloats(`${where}: values`, values, columns.length, "that of cols"));
+  const values = checkNumbers(`${where}: values`, sparse.values, columns.length, "that of cols");
   if (pointers[0] !== 0) throw rangeError(`${where}: rows`, "0 at index 0", String(pointers[0]));
   for (let r = 1; r <= rows; r++) {
     const [before, end] = [pointers[r - 1] as number, pointers[r] as number];
@@ -96,6 +104,7 @@ function checkSparse(where: string, sparse: unknown, rows: number, cols: number)
       before = col;
     }
   }
+  return { rows: pointers, cols: columns, values, mode };
 }
 
 /**
@@ -124,16 +133,17 @@ export function toAdded(
 }
 
 /**
- * Turns W0 into W = W0 · diag(colScale) + a · b + sparse, in float64 rounded once.
- * @param w [rows, cols], changed in place
+ * Turns rows of W0 into those of W = W0 · diag(colScale) + a · b + sparse, in float64 rounded once.
+ * @param w [ids.length, cols], changed in place
  * @param branches the sparse one in mode "add"
+ * @param ids which rows of the matrix those of w are
  */
-export function addBranches(w: Float32Array, branches: Branches, rows: number, cols: number): void {
+export function addBranches(w: Float32Array, branches: Branches, ids: Uint32Array, rows: number, cols: number): void {
   const { lowRank, sparse, colScale } = branches;
   const rank = lowRank === undefined ? 0 : lowRank.a.length / rows;
   const line = new Float64Array(cols);
-  for (let r = 0; r < rows; r++) {
-    const target = w.subarray(r * cols, (r + 1) * cols);
+  for (const [i, r] of ids.entries()) {
+    const target = w.subarray(i * cols, (i + 1) * cols);
     line.set(target);
     if (colScale) for (let c = 0; c < cols; c++) line[c] = (line[c] as number) * (colScale[c] as number);
     for (let j = 0; j < rank; j++) {

@@ -1,6 +1,7 @@
 // Complex products on real arrays: a token is [Re x; Im x], its result [Re y; Im y]. A plane of i^code is stored as two sign
 // planes; assembly/pair/README.md has the algebra.
 import { type Kernel, STRIP_ROWS, TILE_ROWS } from "../kernels/types.ts";
+import { viewOf } from "../lib/arrays.ts";
 import { type Engine, GEMM_TILE_BYTES, type Pass } from "../runtime/engine.ts";
 import type { Call } from "../runtime/job.ts";
 import { align, type Factors, factorsOf, type HalvesSlot, halvesSlotOf, prepareHalf, quantize } from "./activations.ts";
@@ -10,6 +11,7 @@ import {
   cachedRows,
   checkLargest,
   chooseKernels,
+  copyResults,
   fewTokens,
   PANEL_TOKENS,
   type Product,
@@ -78,7 +80,9 @@ export class ComplexProduct implements Product {
     const { cols, layout, complex, activation } = this.#spec;
     const { exports, arena } = this.#engine;
     const { floats } = arena;
-    const given = x.subarray(token * cols, (token + 1) * cols);
+    // x may be an array of the caller's own: a view that nothing was called for.
+    const all = viewOf(x, "Float32Array");
+    const given = all.subarray(token * cols, (token + 1) * cols);
     const waiting = at + 2 * this.#halfBytes;
     this.#side?.load(given, side);
     const scaled = this.#side?.scale(side, waiting) ?? false;
@@ -241,7 +245,7 @@ export class ComplexProduct implements Product {
         floats.fill(0, start + rows, start + padded);
         this.#side.add(start * 4, padded, sides + token * this.#side.tokenBytes);
       }
-      y.set(floats.subarray(start, start + rows), token * rows);
+      copyResults(floats, start, rows, y, token * rows);
     }
   }
 }

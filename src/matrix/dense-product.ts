@@ -3,7 +3,15 @@ import type { Kernel } from "../kernels/types.ts";
 import { type Engine, GEMM_TILE_BYTES, type Pass } from "../runtime/engine.ts";
 import { align, normalizer } from "./activations.ts";
 import { UNIT_COLS } from "./layout.ts";
-import { type Choice, checkLargest, chooseKernels, PANEL_TOKENS, type Product, type TokenSource } from "./passes.ts";
+import {
+  type Choice,
+  checkLargest,
+  chooseKernels,
+  copyResults,
+  PANEL_TOKENS,
+  type Product,
+  type TokenSource,
+} from "./passes.ts";
 import type { Side } from "./side.ts";
 import type { MatrixSpec } from "./spec.ts";
 
@@ -49,7 +57,7 @@ export class DenseProduct implements Product {
     const ys = factors + align(n * 4);
     const scratch = ys + n * paddedRows * 4;
     for (let token = 0; token < n; token++) {
-      const at = this.#load(where, xs, panel + token * xBytes, sides + token * sideBytes, x, token, scratchBytes);
+      const at = this.#load(where, xs, panel + token * xBytes, sides + token * sideBytes, x, token, n, scratchBytes);
       arena.floats[factors / 4 + token] = at;
     }
     const { gemv, gemm } = this.#choice;
@@ -117,6 +125,7 @@ export class DenseProduct implements Product {
     side: number,
     x: Float32Array | TokenSource,
     token: number,
+    n: number,
     scratchBefore: number,
   ): number {
     const { cols, layout } = this.#spec;
@@ -124,7 +133,7 @@ export class DenseProduct implements Product {
     const padded = layout.byteCols * UNIT_COLS;
     let from = to;
     if (x instanceof Float32Array) {
-      const given = cols === x.length ? x : x.subarray(token * cols, (token + 1) * cols);
+      const given = n === 1 ? x : x.subarray(token * cols, (token + 1) * cols);
       this.#side?.load(given, side);
       if (!this.#side?.scale(side, to)) arena.floats.set(given, to / 4);
     } else {
@@ -147,7 +156,7 @@ export class DenseProduct implements Product {
     const { floats } = this.#engine.arena;
     for (let token = 0; token < n; token++) {
       const start = from / 4 + token * layout.paddedRows;
-      y.set(floats.subarray(start, start + rows), token * rows);
+      copyResults(floats, start, rows, y, token * rows);
     }
   }
 }

@@ -19,6 +19,7 @@ import {
   writeGroupValues,
 } from "./layout.ts";
 import { PackedMatrix } from "./packed.ts";
+import { PackedCore } from "./packed-core.ts";
 import type { Shape } from "./shape.ts";
 import type { ComplexSpec, MatrixSpec } from "./spec.ts";
 
@@ -118,7 +119,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
     };
     const floats = arena.floats.subarray(address / 4, (address + layout.bytes) / 4);
     checkFiniteWeights(where, content, spec.cols, (row, out) => spec.readRow(bytes, floats, row, out));
-    return new PackedMatrix(engine, spec, address);
+    return new PackedMatrix(new PackedCore(engine, spec, address));
   } catch (error) {
     arena.release(address);
     shared?.release();

@@ -1,239 +1,218 @@
+// A matrix as callers have it: what is checked of their arguments, and when it is theirs no more. What it does is in core.ts.
+//
 // Declarations name Symbol.dispose, which the default libraries of TypeScript lack.
 /// <reference lib="esnext.disposable" preserve="true" />
-import { formatOf } from "../kernels/formats.ts";
 import type { Activation } from "../kernels/types.ts";
-import { checkFinite, checkGemm, checkGemv } from "../lib/check.ts";
-import type { Engine, Pass } from "../runtime/engine.ts";
-import { addBranches, type Branches } from "./branches.ts";
-import { ComplexProduct } from "./complex-product.ts";
-import { DenseProduct } from "./dense-product.ts";
-import type { Product, TokenSource } from "./passes.ts";
-import { RealProduct } from "./product.ts";
-import { extendSide, type Side, type WeightReader } from "./side.ts";
-import { DISPOSED, goneError, type Matrix, type MatrixSpec } from "./spec.ts";
+import { isGone, kindOf, lengthOf } from "../lib/arrays.ts";
+import { checkFloats, checkInteger, rangeError, typeError } from "../lib/check.ts";
+import { type Branches, checkBranches } from "./branches.ts";
+import { type Core, dequantizeRows, weightReader } from "./core.ts";
+import { SHORT } from "./passes.ts";
+import { extendSide } from "./side.ts";
+import { goneError, type Ids, type Matrix } from "./spec.ts";
 
 // Weights that the collector finds before dispose() does. A backstop only: nothing says when, or whether, it runs.
-const abandoned = /* @__PURE__ */ new FinalizationRegistry<() => void>((release) => release());
+const abandoned = /* @__PURE__ */ new FinalizationRegistry<Core>((core) => core.release());
 
-function productOf(engine: Engine, spec: MatrixSpec, side: Side | undefined): Product {
-  if (spec.complex) return new ComplexProduct(engine, spec, side);
-  const { layout } = formatOf(spec.format, spec.activation);
-  return layout === "floats" ? new DenseProduct(engine, spec, side) : new RealProduct(engine, spec, side);
-}
+let behind: (matrix: PackedMatrix) => Core;
 
 export class PackedMatrix implements Matrix {
-  readonly format: string;
-  readonly rows: number;
-  readonly cols: number;
-  readonly byteLength: number;
-  readonly activation: Activation;
-  readonly kernel: string;
-  readonly gemmKernel: string;
-  readonly #engine: Engine;
-  readonly #spec: MatrixSpec;
-  readonly #product: Product;
-  readonly #side: Side | undefined;
-  #address: number;
-  #gone = DISPOSED;
+  declare readonly format: string;
+  declare readonly rows: number;
+  declare readonly cols: number;
+  declare readonly bitsPerWeight: number;
+  declare readonly byteLength: number;
+  declare readonly activation: Activation;
+  declare readonly kernel: string;
+  declare readonly gemmKernel: string;
+  declare readonly dispose: () => void;
+  readonly #core: Core;
 
-  /** Takes over the region at `address`, which holds what spec.layout says, and that of the branches. */
-  constructor(engine: Engine, spec: MatrixSpec, address: number, side?: Side) {
-    this.#engine = engine;
-    this.#spec = spec;
-    this.#product = productOf(engine, spec, side);
-    this.format = spec.label;
-    this.activation = spec.activation;
-    this.rows = spec.rows;
-    this.cols = spec.cols;
-    this.byteLength = spec.layout.bytes + (side?.layout.bytes ?? 0);
-    this.#address = address;
-    this.#side = side;
-    this.kernel = this.#product.kernel;
-    this.gemmKernel = this.#product.gemmKernel;
-    const { arena } = engine;
-    const release = (): void => {
-      arena.release(address);
-      side?.release();
-      spec.shared?.release();
-    };
-    abandoned.register(this, release, this);
+  static {
+    behind = (matrix) => matrix.#core;
   }
 
-  get bitsPerWeight(): number {
-    return (this.byteLength * 8) / (this.rows * this.cols);
+  /** Takes over what is behind it. */
+  constructor(core: Core) {
+    const { label: format, rows, cols, bytes: byteLength, activation, kernel, gemmKernel } = core;
+    this.#core = core;
+    defineReadOnly(this, {
+      ...{ format, rows, cols, bitsPerWeight: (byteLength * 8) / (rows * cols), byteLength },
+      ...{ activation, kernel, gemmKernel, dispose: () => this.#dispose() },
+    });
+    abandoned.register(this, core, this);
   }
 
   gemv(x: Float32Array, out?: Float32Array): Float32Array {
-    const where = `${this.format}.gemv`;
-    this.#live(where);
-    checkGemv(where, this, x, out);
-    const y = out ?? new Float32Array(this.rows);
-    this.#engine.compute(() => this.#product.begin(where, this.#live(where), x, 1, y));
-    return y;
+    const core = this.#core;
+    const { rows, cols } = core;
+    const where = `${core.label}.gemv`;
+    if (core.gone !== undefined) throw this.#goneError(where);
+    const from = isPlain(x, cols) ? x : checkFloats(`${where}: x`, x, cols, `cols ${cols}`);
+    if (out === undefined) {
+      const y = new Float32Array(rows);
+      core.multiply(where, from, 1, y);
+      return y;
+    }
+    const short = rows <= SHORT && isPlain(out, rows);
+    core.multiply(where, from, 1, short ? out : checkFloats(`${where}: out`, out, rows, `rows ${rows}`));
+    return out;
   }
 
   gemm(x: Float32Array, n: number, out?: Float32Array): Float32Array {
-    const where = `${this.format}.gemm`;
-    this.#live(where);
-    checkGemm(where, this, x, n, out);
-    const y = out ?? new Float32Array(n * this.rows);
-    for (const begin of this.#passes(where, x, n, y)) this.#engine.compute(begin);
-    return y;
+    const where = `${this.#core.label}.gemm`;
+    const core = this.#live(where);
+    const { xs, ys } = checkGemm(where, core, x, n, out);
+    // What is written before all of x was read, or before the last thing that can fail, goes elsewhere first.
+    const y = ys && core.writesLast(n) ? ys : new Float32Array(n * core.rows);
+    core.multiply(where, xs, n, y);
+    if (ys && ys !== y) ys.set(y);
+    return out ?? y;
   }
 
-  async gemvAsync(x: Float32Array, out?: Float32Array): Promise<Float32Array> {
-    const where = `${this.format}.gemvAsync`;
-    this.#live(where);
-    checkGemv(where, this, x, out);
-    const y = out ?? new Float32Array(this.rows);
-    const kept = x.slice();
-    await this.#engine.computeAsync(() => this.#product.begin(where, this.#live(where), kept, 1, y));
-    return y;
+  gemvAsync(x: Float32Array, out?: Float32Array): Promise<Float32Array> {
+    return this.#multiplyAsync("gemvAsync", x, undefined, out);
   }
 
-  async gemmAsync(x: Float32Array, n: number, out?: Float32Array): Promise<Float32Array> {
-    const where = `${this.format}.gemmAsync`;
-    this.#live(where);
-    checkGemm(where, this, x, n, out);
-    const y = out ?? new Float32Array(n * this.rows);
-    for (const begin of this.#passes(where, x.slice(), n, y)) await this.#engine.computeAsync(begin);
-    return y;
+  gemmAsync(x: Float32Array, n: number, out?: Float32Array): Promise<Float32Array> {
+    return this.#multiplyAsync("gemmAsync", x, n, out);
   }
 
-  // What begins each pass of a gemm.
-  #passes(where: string, x: Float32Array, n: number, y: Float32Array): (() => Pass)[] {
-    const { rows, cols } = this;
-    const step = this.#product.passTokens(n);
-    // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
-    if (n > step) checkFinite(`${where}: x`, x);
-    return Array.from({ length: Math.ceil(n / step) }, (_, i) => () => {
-      const token = i * step;
-      const tokens = Math.min(step, n - token);
-      const xs = x.subarray(token * cols, (token + tokens) * cols);
-      const ys = y.subarray(token * rows, (token + tokens) * rows);
-      return this.#product.begin(where, this.#live(where), xs, tokens, ys);
-    });
-  }
-
-  /** gemv of a token that is not in an array, to y [rows]. Not of complex planes. */
-  gemvFrom(source: TokenSource, y: Float32Array): void {
-    const where = `${this.format}.gemv`;
-    const product = this.#product as RealProduct;
-    this.#engine.compute(() => product.begin(where, this.#live(where), source, 1, y));
-  }
-
-  /** gemm between addresses of linear memory: x [n, cols] and y [n, rows], float32, which do not overlap. */
-  multiply(x: number, n: number, y: number): void {
-    const where = `${this.format}.gemm`;
-    const { rows, cols } = this;
-    const { arena } = this.#engine;
-    const step = this.#product.passTokens(n);
-    for (let token = 0; token < n; token += step) {
-      const tokens = Math.min(step, n - token);
-      this.#engine.compute(() => {
-        const begin = (): Pass => {
-          const xs = arena.floats.subarray(x / 4 + token * cols, x / 4 + (token + tokens) * cols);
-          const ys = arena.floats.subarray(y / 4 + token * rows, y / 4 + (token + tokens) * rows);
-          return this.#product.begin(where, this.#live(where), xs, tokens, ys);
-        };
-        const { buffer } = arena.memory;
-        let pass: Pass | undefined;
-        try {
-          pass = begin();
-        } catch (error) {
-          if (arena.memory.buffer === buffer) throw error;
+  async #multiplyAsync(op: string, x: unknown, tokens: unknown, out?: Float32Array): Promise<Float32Array> {
+    const where = `${this.#core.label}.${op}`;
+    const core = this.#live(where);
+    const { rows, cols } = core;
+    const one = op === "gemvAsync";
+    const n = one ? 1 : (tokens as number);
+    const { xs, ys } = one
+      ? {
+          xs: checkFloats(`${where}: x`, x, cols, `cols ${cols}`),
+          ys: out === undefined ? undefined : checkFloats(`${where}: out`, out, rows, `rows ${rows}`),
         }
-        // Where scratch memory grew, the views of before are of nothing.
-        return pass && arena.memory.buffer === buffer ? pass : begin();
-      });
-    }
+      : checkGemm(where, core, x, tokens, out);
+    const y = new Float32Array(n * rows);
+    await core.multiplyAsync(where, new Float32Array(xs), n, y);
+    if (!ys) return y;
+    checkStill(`${where}: out`, ys, n * rows);
+    ys.set(y);
+    return out as Float32Array;
   }
 
   dequantize(): Float32Array {
-    const address = this.#live(`${this.format}.dequantize`);
-    const { rows, cols } = this;
-    const w = new Float32Array(rows * cols);
-    const readRow = this.#rowReader(address);
-    for (let row = 0; row < rows; row++) readRow(row, w.subarray(row * cols, (row + 1) * cols));
-    const branches = this.#side?.read();
-    if (branches) addBranches(w, branches, rows, cols);
+    const core = this.#live(`${this.#core.label}.dequantize`);
+    const w = new Float32Array(core.rows * core.cols);
+    const all = Uint32Array.from({ length: core.rows }, (_, row) => row);
+    core.engine.guarded(() => dequantizeRows(core, all, w));
     return w;
   }
 
+  dequantizeRows(ids: Ids, out?: Float32Array): Float32Array {
+    const where = `${this.#core.label}.dequantizeRows`;
+    const { rows, cols } = this.#live(where);
+    const checked = checkIds(where, ids, rows);
+    // Reading a list may have run code of the caller's.
+    const core = this.#live(where);
+    const length = checked.length * cols;
+    const ys = out === undefined ? undefined : checkFloats(`${where}: out`, out, length, shapeOf(checked, cols));
+    const y = ys && core.rowBlock === 1 ? ys : new Float32Array(length);
+    core.engine.guarded(() => dequantizeRows(core, checked, y));
+    if (ys && ys !== y) ys.set(y);
+    return out ?? y;
+  }
+
   with(added: Branches): Matrix {
-    const where = `${this.format}.with`;
-    const address = this.#live(where);
-    this.#engine.settle();
-    const side = extendSide(
-      where,
-      this.#engine,
-      [this.rows, this.cols],
-      this.#side,
-      added,
-      this.#weightReader(address),
+    const where = `${this.#core.label}.with`;
+    const { rows, cols } = this.#live(where);
+    const branches = checkBranches(where, added, rows, cols);
+    // Reading them may have run code of the caller's; from here on none does.
+    const core = this.#live(where);
+    core.engine.settle();
+    const side = core.engine.guarded(() =>
+      extendSide(where, core.engine, rows, cols, core.side, branches, weightReader(core)),
     );
-    const matrix = new PackedMatrix(this.#engine, this.#spec, address, side);
-    this.#side?.release();
+    const matrix = new PackedMatrix(core.extended(side));
     abandoned.unregister(this);
-    this.#address = 0;
-    this.#gone = "was taken over by with()";
     return matrix;
   }
 
-  /** Reads the weights, without branches, a row at a time. */
-  rowReader(): (row: number, out: Float32Array) => void {
-    return this.#rowReader(this.#live(`${this.format}.dequantize`));
-  }
-
-  /** A copy of the stored bytes, branches not included. */
-  packed(): Uint8Array {
-    const address = this.#live(`${this.format}.packed`);
-    return this.#engine.arena.bytes.slice(address, address + this.#spec.layout.bytes);
-  }
-
-  dispose(): void {
-    if (this.#address === 0) return;
-    this.#engine.settle();
+  #dispose(): void {
+    if (this.#core.gone !== undefined) return;
     abandoned.unregister(this);
-    this.#engine.arena.release(this.#address);
-    this.#side?.release();
-    this.#spec.shared?.release();
-    this.#address = 0;
+    this.#core.release();
   }
 
   [Symbol.dispose](): void {
-    this.dispose();
+    this.#dispose();
   }
 
-  // Reads a row of the weights, without branches, in the order of the matrix's columns.
-  #rowReader(address: number): (row: number, out: Float32Array) => void {
-    const { columnOrder, layout, readRow } = this.#spec;
-    const { arena } = this.#engine;
-    const bytes = arena.bytes.subarray(address, address + layout.bytes);
-    const floats = arena.floats.subarray(address / 4, (address + layout.bytes) / 4);
-    const stored = columnOrder && new Float32Array(this.cols);
-    return (row, out) => {
-      readRow(bytes, floats, row, stored ?? out);
-      if (stored) for (let i = 0; i < stored.length; i++) out[columnOrder[i] as number] = stored[i] as number;
-    };
+  #live(where: string): Core {
+    if (this.#core.gone !== undefined) throw this.#goneError(where);
+    return this.#core;
   }
 
-  // One weight at a time, row after row.
-  #weightReader(address: number): WeightReader {
-    const readRow = this.#rowReader(address);
-    const line = new Float32Array(this.cols);
-    let last = -1;
-    return (row, col) => {
-      if (row !== last) readRow(row, line);
-      last = row;
-      return line[col] as number;
-    };
+  #goneError(where: string): TypeError {
+    const { label, rows, cols, gone } = this.#core;
+    return goneError(where, label, rows, cols, gone);
   }
+}
 
-  #live(where: string): number {
-    if (this.#address === 0) {
-      throw goneError(where, this, this.#gone);
-    }
-    return this.#address;
-  }
+/** What is behind a matrix of this package. */
+export function coreOf(where: string, matrix: unknown): Core {
+  if (!(matrix instanceof PackedMatrix)) throw typeError(`${where}: matrix`, "a matrix of this package", matrix);
+  const core = behind(matrix);
+  if (core.gone !== undefined) throw goneError(where, core.label, core.rows, core.cols, core.gone);
+  return core;
+}
+
+/**
+ * Properties that cannot be assigned. One of them is a function, so that structuredClone() and postMessage() refuse the
+ * object, of which they would make one without what is behind it.
+ */
+export function defineReadOnly(object: object, values: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(values)) Object.defineProperty(object, name, { value, enumerable: true });
+}
+
+// An array of this realm and of that very length. What it says of itself may still be another's word: see Core.multiply.
+function isPlain(value: unknown, length: number): value is Float32Array {
+  return (
+    kindOf(value) === "Float32Array" &&
+    lengthOf(value as Float32Array) === length &&
+    Object.getPrototypeOf(value) === Float32Array.prototype
+  );
+}
+
+function checkGemm(
+  where: string,
+  { rows, cols }: Core,
+  x: unknown,
+  n: unknown,
+  out: unknown,
+): { xs: Float32Array; ys: Float32Array | undefined } {
+  const tokens = checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
+  const xs = checkFloats(`${where}: x`, x, tokens * cols, `n ${tokens} x cols ${cols}`);
+  if (out === undefined) return { xs, ys: undefined };
+  return { xs, ys: checkFloats(`${where}: out`, out, tokens * rows, `n ${tokens} x rows ${rows}`) };
+}
+
+/** Refuses a view of ours whose memory has gone, or become too short for it, since it was checked. */
+export function checkStill(where: string, view: Float32Array, length: number): void {
+  if (!isGone(view) && view.length === length) return;
+  throw rangeError(where, `length ${length} until the call is done`, "memory that was detached or has shrunk");
+}
+
+const shapeOf = (ids: Uint32Array, cols: number): string => `ids ${ids.length} x cols ${cols}`;
+
+const ID_KINDS = ["Int8", "Uint8", "Uint8Clamped", "Int16", "Uint16", "Int32", "Uint32", "BigInt64", "BigUint64"];
+
+/** Row numbers below `rows` as a copy: what is in a list is read once. */
+export function checkIds(where: string, ids: unknown, rows: number): Uint32Array {
+  const kind = kindOf(ids);
+  const typed = kind !== undefined && ID_KINDS.some((one) => kind === `${one}Array`) && !isGone(ids as ArrayBufferView);
+  if (!typed && !Array.isArray(ids)) throw typeError(`${where}: ids`, "an array of integers", ids);
+  const length = typed ? lengthOf(ids as ArrayBufferView) : (ids as unknown[]).length;
+  return Uint32Array.from({ length }, (_, i) => {
+    const id = (ids as ArrayLike<unknown>)[i];
+    const index = typeof id === "bigint" ? Number(id) : id;
+    return checkInteger(`${where}: ids[${i}]`, index, 0, rows - 1);
+  });
 }

@@ -1,5 +1,6 @@
 // What both products share.
 import { type Kernel, TILE_ROWS } from "../kernels/types.ts";
+import { viewOf } from "../lib/arrays.ts";
 import { checkFinite, rangeError } from "../lib/check.ts";
 import type { Engine, Pass } from "../runtime/engine.ts";
 import type { MatrixSpec } from "./spec.ts";
@@ -35,6 +36,8 @@ export const PANEL_TOKENS = 128;
 const FEW_TOKENS = 8;
 // What all tokens of a pass are prepared to: beyond this it does not stay in a second-level cache.
 const FEW_BYTES = 262144;
+/** Results of a token up to which y may be an array of the caller's own, of which no method is called. */
+export const SHORT = 1024;
 // Weights that stay in a second-level cache while several tokens pass over them.
 const TILE_BYTES = 131072;
 
@@ -76,6 +79,12 @@ export function checkLargest(
 ): void {
   if (Number.isFinite(largest)) return;
   engine.shrinkScratch(scratchBytes);
-  checkFinite(`${where}: x`, x);
+  checkFinite(`${where}: x`, viewOf(x, "Float32Array"));
   throw rangeError(`${where}: x`, "numbers that stay finite when multiplied by colScale", String(largest));
+}
+
+/** The results of one token, from floats[start], to y[at]. */
+export function copyResults(floats: Float32Array, start: number, count: number, y: Float32Array, at: number): void {
+  if (count > SHORT) y.set(floats.subarray(start, start + count), at);
+  else for (let i = 0; i < count; i++) y[at + i] = floats[start + i] as number;
 }

@@ -11,6 +11,7 @@ import {
   cachedRows,
   checkLargest,
   chooseKernels,
+  copyResults,
   fewTokens,
   PANEL_TOKENS,
   type Product,
@@ -71,6 +72,7 @@ export class RealProduct implements Product {
     side: number,
     x: Float32Array | TokenSource,
     token: number,
+    n: number,
     scratchBefore: number,
   ): [at: number, largest: number] {
     const { columnOrder, layout, cols } = this.#spec;
@@ -86,7 +88,7 @@ export class RealProduct implements Product {
       throw x.refusal();
     }
     const start = at / 4;
-    const given = cols === x.length ? x : x.subarray(token * cols, (token + 1) * cols);
+    const given = n === 1 ? x : x.subarray(token * cols, (token + 1) * cols);
     // Where columns are reordered, the scaled x waits behind them.
     const waiting = columnOrder ? at + padded * 4 : at;
     this.#side?.load(given, side);
@@ -130,7 +132,7 @@ export class RealProduct implements Product {
     const ys = sides + n * sideBytes;
     const factors: Factors[] = [];
     for (let token = 0; token < n; token++) {
-      const [loaded, largest] = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
+      const [loaded, largest] = this.#load(where, xs, sides + token * sideBytes, x, token, n, scratchBytes);
       const at = slots + token * passes * slot.bytes;
       factors.push(
         types === undefined
@@ -223,7 +225,7 @@ export class RealProduct implements Product {
     if (even > count) arena.bytes.fill(0, qs + count * qBytes, qs + even * qBytes);
     arena.floats[factors / 4 + even - 1] = 0;
     for (let token = 0; token < n; token++) {
-      const [loaded, largest] = this.#load(where, xs, sides + token * sideBytes, x, token, scratchBytes);
+      const [loaded, largest] = this.#load(where, xs, sides + token * sideBytes, x, token, n, scratchBytes);
       quantize(this.#engine, loaded, qs + token * passes * qBytes, qBytes, byteCols, passes, largest);
       const factor = factorsOf(passes, largest);
       arena.floats.set(factor.passes, factors / 4 + token * passes);
@@ -272,7 +274,7 @@ export class RealProduct implements Product {
     const { floats } = this.#engine.arena;
     for (let token = 0; token < n; token++) {
       const start = (from + token * bytes) / 4;
-      y.set(floats.subarray(start, start + rows), token * rows);
+      copyResults(floats, start, rows, y, token * rows);
     }
   }
 }

@@ -19,14 +19,17 @@
 // It takes the inner matrices over, also when it throws: then they are disposed of. Steps run in float32 without relaxed
 // operations, so int8 contracts stay bit-identical on both binaries.
 import type { Activation } from "../kernels/types.ts";
-import { checkFinite, checkGemm, checkGemv, rangeError } from "../lib/check.ts";
+import { viewOf } from "../lib/arrays.ts";
+import { checkFinite, rangeError } from "../lib/check.ts";
 import { type Engine, engineOf } from "../runtime/engine.ts";
 import { Plan, type Step } from "../transforms/steps.ts";
 import { align } from "./activations.ts";
-import { addBranches, type Branches } from "./branches.ts";
-import { PackedMatrix } from "./packed.ts";
-import { extendSide, type Side } from "./side.ts";
-import { goneError, type Matrix } from "./spec.ts";
+import { type Core, dequantizeRows, TAKEN_OVER } from "./core.ts";
+import { coreOf, PackedMatrix } from "./packed.ts";
+import { PackedCore } from "./packed-core.ts";
+import { copyResults } from "./passes.ts";
+import type { Side } from "./side.ts";
+import { DISPOSED, goneError, type Matrix } from "./spec.ts";
 
 export interface Inner {
   readonly matrix: Matrix;
@@ -70,7 +73,7 @@ export function makeRotated(where: string, lb: unknown, spec: RotatedSpec): Matr
     arena.bytes.fill(0, address, address + bytes);
     pre.write(spec.pre, arena.floats, address);
     post.write(spec.post, arena.floats, address + pre.parameterBytes);
-    return new RotatedMatrix(engine, { ...spec, pre, post, bytes }, address);
+    return new PackedMatrix(new RotatedCore(engine, { ...spec, pre, post, bytes }, address));
   } catch (error) {
     for (const { matrix } of spec.inners) matrix.dispose();
     throw error;
@@ -93,9 +96,6 @@ const PASS_TOKENS = 128;
 /** Columns of a dense matrix that go through Post together, so that each row's cache line is read once. */
 const DENSE_COLS = 16;
 
-// Numbers of steps that the collector finds before dispose() does; inner matrices see to themselves.
-const abandoned = /* @__PURE__ */ new FinalizationRegistry<() => void>((release) => release());
-
 // What lies between Pre and Post for one token: a buffer for all matrices of an engine. It is taken out while it is in
 // use, so that a rotated matrix within another finds none and makes its own.
 const buffers = /* @__PURE__ */ new WeakMap<Engine, Float32Array>();
@@ -106,90 +106,80 @@ function takeBuffer(engine: Engine, length: number): Float32Array {
   return kept && kept.length >= length ? kept : new Float32Array(length);
 }
 
-class RotatedMatrix implements Matrix {
-  readonly format: string;
+class RotatedCore implements Core {
+  readonly engine: Engine;
+  readonly label: string;
   readonly rows: number;
   readonly cols: number;
-  readonly byteLength: number;
   readonly activation: Activation;
   readonly kernel: string;
   readonly gemmKernel: string;
-  readonly #engine: Engine;
+  readonly bytes: number;
+  readonly side: Side | undefined;
+  readonly rowBlock: number;
+  gone: string | undefined;
   readonly #parts: Parts;
+  readonly #inners: readonly [InnerCore, ...InnerCore[]];
   readonly #address: number;
-  readonly #side: Side | undefined;
-  readonly #straight: boolean;
-  #gone: string | undefined;
+  /** The only inner matrix, where it may write y itself from what Pre leaves in linear memory. */
+  readonly #straight: PackedCore | undefined;
+  /** Whether the first inner matrix may write y itself. */
+  readonly #direct: boolean;
 
   /** Takes over the inner matrices, the region at `address` (parts.bytes bytes), and that of the branches. */
   constructor(engine: Engine, parts: Parts, address: number, side?: Side) {
-    const { inners, bytes } = parts;
-    const { matrix: first } = inners[0] as Inner;
-    this.#engine = engine;
+    const { inners, bytes, post } = parts;
+    this.engine = engine;
     this.#parts = parts;
+    this.#inners = inners.map(({ matrix, factor }) => ({
+      core: coreOf(parts.label, matrix),
+      factor,
+    })) as unknown as readonly [InnerCore, ...InnerCore[]];
     this.#address = address;
-    this.#side = side;
-    const [{ matrix: inner, factor }] = inners as [Inner];
-    this.#straight =
-      inners.length === 1 && factor === undefined && !side && parts.post.empty && inner instanceof PackedMatrix;
-    this.format = parts.label;
+    this.side = side;
+    const [{ core: first, factor }] = this.#inners;
+    this.#direct = post.isIdentity && !side && inners.length === 1;
+    const straight = this.#direct && factor === undefined && first instanceof PackedCore && first.takesSources;
+    this.#straight = straight ? first : undefined;
+    this.label = parts.label;
     this.rows = parts.rows;
     this.cols = parts.cols;
+    this.rowBlock = post.mixed;
     this.activation = first.activation;
     this.kernel = first.kernel;
     this.gemmKernel = first.gemmKernel;
-    this.byteLength = inners.reduce((sum, { matrix }) => sum + matrix.byteLength, bytes + (side?.layout.bytes ?? 0));
-    const { arena } = engine;
-    const release = (): void => {
-      if (bytes > 0) arena.release(address);
-      side?.release();
-    };
-    abandoned.register(this, release, this);
+    this.bytes = this.#inners.reduce((sum, { core }) => sum + core.bytes, bytes + (side?.layout.bytes ?? 0));
   }
 
-  get bitsPerWeight(): number {
-    return (this.byteLength * 8) / (this.rows * this.cols);
+  writesLast(n: number): boolean {
+    return n === 1;
   }
 
-  gemv(x: Float32Array, out?: Float32Array): Float32Array {
-    const where = `${this.format}.gemv`;
-    this.#live(where);
-    checkGemv(where, this, x, out);
-    if (this.#straight) return this.#gemvStraight(where, x, out ?? new Float32Array(this.rows));
-    return this.#product(where, x, 1, out);
+  multiply(where: string, x: Float32Array, n: number, y: Float32Array): void {
+    if (n === 1 && this.#straight) this.#multiplyStraight(this.#straight, where, x, y);
+    else this.engine.guarded(() => this.#multiplyMany(where, x, n, y));
   }
 
-  gemm(x: Float32Array, n: number, out?: Float32Array): Float32Array {
-    const where = `${this.format}.gemm`;
-    this.#live(where);
-    checkGemm(where, this, x, n, out);
-    // One pass looks at its tokens before it writes; several must not find NaN in the middle of `out`.
+  #multiplyMany(where: string, x: Float32Array, n: number, y: Float32Array): void {
     if (n > PASS_TOKENS) checkFinite(`${where}: x`, x);
-    const y = out ?? new Float32Array(n * this.rows);
     for (const { xs, count, ys } of this.#passes(x, n, y)) this.#product(where, xs, count, ys);
-    return y;
   }
 
-  async gemvAsync(x: Float32Array, out?: Float32Array): Promise<Float32Array> {
-    const where = `${this.format}.gemvAsync`;
-    this.#live(where);
-    checkGemv(where, this, x, out);
-    return this.#productAsync(where, x.slice(), 1, out ?? new Float32Array(this.rows));
-  }
-
-  async gemmAsync(x: Float32Array, n: number, out?: Float32Array): Promise<Float32Array> {
-    const where = `${this.format}.gemmAsync`;
-    this.#live(where);
-    checkGemm(where, this, x, n, out);
+  async multiplyAsync(where: string, x: Float32Array, n: number, y: Float32Array): Promise<void> {
     if (n > PASS_TOKENS) checkFinite(`${where}: x`, x);
-    const kept = x.slice();
-    const y = out ?? new Float32Array(n * this.rows);
-    for (const { xs, count, ys } of this.#passes(kept, n, y)) await this.#productAsync(where, xs, count, ys);
-    return y;
+    for (const { xs, count, ys } of this.#passes(x, n, y)) await this.#productAsync(where, xs, count, ys);
+  }
+
+  multiplyAt(where: string, x: number, n: number, y: number): void {
+    const { rows, cols } = this;
+    const results = new Float32Array(n * rows);
+    this.multiply(where, this.engine.arena.floats.slice(x / 4, x / 4 + n * cols), n, results);
+    this.engine.arena.floats.set(results, y / 4);
   }
 
   // Parts of a gemm whose tokens are rotated before the inner matrices see them.
   #passes(x: Float32Array, n: number, y: Float32Array): { xs: Float32Array; count: number; ys: Float32Array }[] {
+    if (n <= PASS_TOKENS) return [{ xs: x, count: n, ys: y }];
     const { rows, cols } = this;
     return Array.from({ length: Math.ceil(n / PASS_TOKENS) }, (_, i) => {
       const token = i * PASS_TOKENS;
@@ -199,139 +189,101 @@ class RotatedMatrix implements Matrix {
     });
   }
 
-  dequantize(): Float32Array {
-    this.#live(`${this.format}.dequantize`);
-    const w = this.#dense();
-    const branches = this.#side?.read();
-    if (branches) addBranches(w, branches, this.rows, this.cols);
-    return w;
-  }
-
-  /** A copy of what is stored: the inner matrices one after the other, then the numbers of Pre and Post. For tests. */
   packed(): Uint8Array {
-    this.#live(`${this.format}.packed`);
-    const { inners, bytes } = this.#parts;
-    const out = new Uint8Array(inners.reduce((sum, { matrix }) => sum + matrix.byteLength, bytes));
+    const parts = this.#inners.map(({ core }) => core.packed());
+    parts.push(this.engine.arena.bytes.slice(this.#address, this.#address + this.#parts.bytes));
+    const out = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
     let at = 0;
-    for (const { matrix } of inners) {
-      out.set((matrix as PackedMatrix).packed(), at);
-      at += matrix.byteLength;
+    for (const part of parts) {
+      out.set(part, at);
+      at += part.length;
     }
-    out.set(this.#engine.arena.bytes.subarray(this.#address, this.#address + bytes), at);
     return out;
   }
 
-  with(added: Branches): Matrix {
-    const where = `${this.format}.with`;
-    this.#live(where);
-    const { cols } = this;
-    let dense: Float32Array | undefined;
-    const weightAt = (row: number, col: number): number => {
-      dense ??= this.#dense();
-      return dense[row * cols + col] as number;
-    };
-    const side = extendSide(where, this.#engine, [this.rows, cols], this.#side, added, weightAt);
-    const matrix = new RotatedMatrix(this.#engine, this.#parts, this.#address, side);
-    this.#side?.release();
-    abandoned.unregister(this);
-    this.#gone = "was taken over by with()";
-    return matrix;
+  extended(side: Side): Core {
+    const core = new RotatedCore(this.engine, this.#parts, this.#address, side);
+    this.side?.release();
+    this.gone = TAKEN_OVER;
+    return core;
   }
 
-  dispose(): void {
-    if (this.#gone !== undefined) return;
-    abandoned.unregister(this);
-    const { arena } = this.#engine;
-    if (this.#parts.bytes > 0) arena.release(this.#address);
-    this.#side?.release();
+  release(): void {
+    this.gone = DISPOSED;
+    if (this.#parts.bytes > 0) this.engine.arena.release(this.#address);
+    this.side?.release();
     for (const { matrix } of this.#parts.inners) matrix.dispose();
-    this.#gone = "was disposed";
   }
 
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  #live(where: string): void {
-    if (this.#gone === undefined) return;
-    throw goneError(where, this, this.#gone);
+  #checkLive(where: string): void {
+    if (this.gone !== undefined) throw goneError(where, this.label, this.rows, this.cols, this.gone);
   }
 
   // One matrix with nothing behind it reads what Pre leaves where it is, and writes y itself.
-  #gemvStraight(where: string, x: Float32Array, y: Float32Array): Float32Array {
-    const { pre, inners } = this.#parts;
-    const { matrix } = inners[0] as Inner;
-    (matrix as PackedMatrix).gemvFrom(
-      {
-        scratchBytes: pre.scratchBytes,
-        load: (scratch) => {
-          this.#engine.arena.floats.set(x, scratch / 4);
-          return pre.run(this.#engine, this.#address, scratch);
-        },
-        refusal: () => notFinite(where, x),
+  #multiplyStraight(inner: PackedCore, where: string, x: Float32Array, y: Float32Array): void {
+    const { pre } = this.#parts;
+    const source = {
+      scratchBytes: pre.scratchBytes,
+      load: (scratch: number): number => {
+        this.engine.arena.floats.set(x, scratch / 4);
+        return pre.run(this.engine, this.#address, scratch);
       },
-      y,
-    );
-    return y;
+      refusal: () => notFinite(where, x),
+    };
+    inner.multiplyFrom(where, source, y);
   }
 
-  #product(where: string, x: Float32Array, n: number, out: Float32Array | undefined): Float32Array {
-    const { pre, post, inners } = this.#parts;
+  #product(where: string, x: Float32Array, n: number, y: Float32Array): void {
+    const { pre, post } = this.#parts;
     const length = n * (pre.to + post.from);
-    const taken = n === 1 ? takeBuffer(this.#engine, length) : new Float32Array(length);
+    const taken = n === 1 ? takeBuffer(this.engine, length) : new Float32Array(length);
     const rotated = taken.subarray(0, n * pre.to);
     this.#pre(where, x, n, rotated);
-    const [first, ...others] = inners as [Inner, ...Inner[]];
-    const y = out ?? new Float32Array(n * this.rows);
-    const direct = post.isIdentity && !this.#side;
-    const sums = direct ? y : taken.subarray(n * pre.to, n * (pre.to + post.from));
-    if (n === 1) first.matrix.gemv(rotated, sums);
-    else first.matrix.gemm(rotated, n, sums);
-    if (first.factor !== undefined) scale(sums, first.factor);
-    for (const { matrix, factor = 1 } of others) {
-      addScaled(sums, n === 1 ? matrix.gemv(rotated) : matrix.gemm(rotated, n), factor);
+    const [{ core: first, factor: firstFactor }, ...others] = this.#inners;
+    const sums = this.#direct ? y : taken.subarray(n * pre.to, n * (pre.to + post.from));
+    first.multiply(where, rotated, n, sums);
+    if (firstFactor !== undefined) scale(sums, firstFactor);
+    for (const { core, factor = 1 } of others) {
+      const product = new Float32Array(n * post.from);
+      core.multiply(where, rotated, n, product);
+      addScaled(sums, product, factor);
     }
-    if (!direct) this.#post(x, n, sums, y);
-    if (n === 1) buffers.set(this.#engine, taken);
-    return y;
+    if (!this.#direct) this.#post(x, n, sums, y);
+    if (n === 1) buffers.set(this.engine, taken);
   }
 
   // The same, but that the inner matrices take turns with other calls, which may use any buffer.
-  async #productAsync(where: string, x: Float32Array, n: number, y: Float32Array): Promise<Float32Array> {
-    const { pre, post, inners } = this.#parts;
-    this.#live(where);
+  async #productAsync(where: string, x: Float32Array, n: number, y: Float32Array): Promise<void> {
+    const { pre, post } = this.#parts;
+    this.#checkLive(where);
     const rotated = new Float32Array(n * pre.to);
-    this.#pre(where, x, n, rotated);
-    const direct = post.isIdentity && !this.#side;
-    const sums = direct ? y : new Float32Array(n * post.from);
-    for (const [i, { matrix, factor = 1 }] of inners.entries()) {
-      const product = await matrix.gemmAsync(rotated, n, i === 0 ? sums : undefined);
+    this.engine.guarded(() => this.#pre(where, x, n, rotated));
+    const sums = this.#direct ? y : new Float32Array(n * post.from);
+    for (const [i, { core, factor = 1 }] of this.#inners.entries()) {
+      const product = i === 0 ? sums : new Float32Array(n * post.from);
+      await core.multiplyAsync(where, rotated, n, product);
+      this.#checkLive(where);
       if (i > 0) addScaled(sums, product, factor);
       else if (factor !== 1) scale(sums, factor);
     }
-    this.#live(where);
-    if (!direct) this.#post(x, n, sums, y);
-    return y;
+    if (!this.#direct) this.engine.guarded(() => this.#post(x, n, sums, y));
   }
 
   // x, scaled, through Pre.
   #pre(where: string, x: Float32Array, n: number, rotated: Float32Array): void {
     const { cols } = this;
     const { pre } = this.#parts;
-    const { exports, arena, scratchBytes } = this.#engine;
-    const scratch = this.#engine.scratch(pre.scratchBytes + align(pre.to * 4));
+    const { exports, arena } = this.engine;
+    const scratch = this.engine.scratch(pre.scratchBytes + align(pre.to * 4));
     const { floats } = arena;
     for (let token = 0; token < n; token++) {
       floats.set(n === 1 ? x : x.subarray(token * cols, (token + 1) * cols), scratch / 4);
-      this.#side?.scale(scratch, scratch);
-      const at = pre.run(this.#engine, this.#address, scratch) / 4;
+      this.side?.scale(scratch, scratch);
+      const at = pre.run(this.engine, this.#address, scratch) / 4;
       const padded = Math.ceil(pre.to / 8) * 8;
       floats.fill(0, at + pre.to, at + padded);
       // NaN and Infinity reach every number that they meet, and 0 · Infinity is NaN: none is lost on the way.
-      if (!Number.isFinite(exports.absmax(at * 4, padded))) {
-        this.#engine.shrinkScratch(scratchBytes);
-        throw notFinite(where, x);
-      }
+      if (!Number.isFinite(exports.absmax(at * 4, padded))) throw notFinite(where, x);
       rotated.set(floats.subarray(at, at + pre.to), token * pre.to);
     }
   }
@@ -340,72 +292,107 @@ class RotatedMatrix implements Matrix {
   #post(x: Float32Array, n: number, sums: Float32Array, y: Float32Array): void {
     const { rows, cols } = this;
     const { pre, post } = this.#parts;
-    const { arena } = this.#engine;
-    const side = this.#side;
+    const { arena } = this.engine;
+    const side = this.side;
     const sideBytes = side?.tokenBytes ?? 0;
     // Branches are added to padded rows too.
     const yBytes = side ? align(side.layout.paddedRows * 4) : 0;
-    const sideAt = this.#engine.scratch(sideBytes + yBytes + post.scratchBytes);
+    const sideAt = this.engine.scratch(sideBytes + yBytes + post.scratchBytes);
     const scratch = sideAt + sideBytes + yBytes;
     const { floats } = arena;
     for (let token = 0; token < n; token++) {
       floats.set(n === 1 ? sums : sums.subarray(token * post.from, (token + 1) * post.from), scratch / 4);
-      let at = post.run(this.#engine, this.#address + pre.parameterBytes, scratch);
+      let at = post.run(this.engine, this.#address + pre.parameterBytes, scratch);
       if (side) {
         const result = sideAt + sideBytes;
         floats.copyWithin(result / 4, at / 4, at / 4 + rows);
         at = result;
-        side.load(x.subarray(token * cols, (token + 1) * cols), sideAt);
+        side.load(n === 1 ? x : x.subarray(token * cols, (token + 1) * cols), sideAt);
         side.add(at, side.layout.paddedRows, sideAt);
       }
-      y.set(floats.subarray(at / 4, at / 4 + rows), token * rows);
+      copyResults(floats, at / 4, rows, y, token * rows);
     }
   }
 
-  // Post · Σ factor · W · Pre, without branches: each row of the inner matrices through the transpose of Pre, then each
-  // column through Post.
-  #dense(): Float32Array {
-    const { rows, cols } = this;
-    const { pre, post, inners } = this.#parts;
-    const { arena } = this.#engine;
-    const [first, ...others] = inners as [Inner, ...Inner[]];
-    const inner = first.matrix.dequantize();
-    if (first.factor !== undefined) scale(inner, first.factor);
-    for (const { matrix, factor = 1 } of others) addScaled(inner, matrix.dequantize(), factor);
+  readRows(ids: Uint32Array, out: Float32Array): void {
+    // In their order, so that rows of a block are neighbours.
+    const order = Uint32Array.from(ids, (_, i) => i).sort((i, j) => (ids[i] as number) - (ids[j] as number));
+    const block = this.rowBlock;
+    for (let begin = 0; begin < order.length; ) {
+      const id = ids[order[begin] as number] as number;
+      const first = id - (id % block);
+      let end = begin + 1;
+      while (end < order.length && (ids[order[end] as number] as number) < first + block) end++;
+      this.#readBlock(first, order.subarray(begin, end), ids, out);
+      begin = end;
+    }
+  }
+
+  // Post · Σ factor · W · Pre for rows of one block that starts at row `first`: each row of the inner matrices through the
+  // transpose of Pre, then each column through that part of Post. `which` are places in ids and out.
+  #readBlock(first: number, which: Uint32Array, ids: Uint32Array, out: Float32Array): void {
+    const { cols, engine, rowBlock } = this;
+    const { pre, post } = this.#parts;
+    const { arena } = engine;
+    const whole = rowBlock >= this.rows;
+    const count = whole ? post.from : Math.min(rowBlock, this.rows - first);
+    const postSteps = post.partOf(arena.floats, this.#address + pre.parameterBytes, whole ? 0 : first, count);
+    const through = new Plan(`${this.label}.dequantize`, postSteps, count);
     const steps = pre.transposed(arena.floats, this.#address);
-    const back = new Plan(`${this.format}.dequantize`, steps, pre.to, cols);
-    const backAt = align(Math.max(back.scratchBytes, post.scratchBytes));
-    const { scratchBytes } = this.#engine;
-    const scratch = this.#engine.scratch(backAt + back.parameterBytes);
+    const back = new Plan(`${this.label}.dequantize`, steps, pre.to, cols);
+    const backAt = align(Math.max(back.scratchBytes, through.scratchBytes));
+    const scratch = engine.scratch(backAt + back.parameterBytes + through.parameterBytes);
+    const throughAt = scratch + backAt + back.parameterBytes;
     const { floats } = arena;
     back.write(steps, floats, scratch + backAt);
-    const tall = new Float32Array(post.from * cols);
-    for (let row = 0; row < post.from; row++) {
-      floats.set(inner.subarray(row * pre.to, (row + 1) * pre.to), scratch / 4);
-      const at = back.run(this.#engine, scratch + backAt, scratch) / 4;
+    through.write(postSteps, floats, throughAt);
+    const tall = new Float32Array(count * cols);
+    const line = new Float32Array(pre.to);
+    const other = new Float32Array(pre.to);
+    const one = new Uint32Array(1);
+    const [{ core, factor: firstFactor }, ...others] = this.#inners;
+    for (let row = 0; row < count; row++) {
+      one[0] = (whole ? 0 : first) + row;
+      dequantizeRows(core, one, line);
+      if (firstFactor !== undefined) scale(line, firstFactor);
+      for (const { core, factor = 1 } of others) {
+        dequantizeRows(core, one, other);
+        addScaled(line, other, factor);
+      }
+      floats.set(line, scratch / 4);
+      const at = back.run(engine, scratch + backAt, scratch) / 4;
       tall.set(floats.subarray(at, at + cols), row * cols);
     }
-    const w = new Float32Array(rows * cols);
-    const columns = new Float32Array(DENSE_COLS * Math.max(rows, post.from));
-    for (let col = 0; col < cols; col += DENSE_COLS) {
-      const count = Math.min(DENSE_COLS, cols - col);
-      for (let row = 0; row < post.from; row++) {
-        for (let c = 0; c < count; c++) columns[c * post.from + row] = tall[row * cols + col + c] as number;
+    if (through.isIdentity) {
+      for (const i of which) {
+        const row = (ids[i] as number) - first;
+        out.set(tall.subarray(row * cols, (row + 1) * cols), i * cols);
       }
-      for (let c = 0; c < count; c++) {
-        floats.set(columns.subarray(c * post.from, (c + 1) * post.from), scratch / 4);
-        const at = post.run(this.#engine, this.#address + pre.parameterBytes, scratch) / 4;
-        for (let row = 0; row < rows; row++) w[row * cols + col + c] = floats[at + row] as number;
+      return;
+    }
+    const columns = new Float32Array(DENSE_COLS * count);
+    for (let col = 0; col < cols; col += DENSE_COLS) {
+      const width = Math.min(DENSE_COLS, cols - col);
+      for (let row = 0; row < count; row++) {
+        for (let c = 0; c < width; c++) columns[c * count + row] = tall[row * cols + col + c] as number;
+      }
+      for (let c = 0; c < width; c++) {
+        floats.set(columns.subarray(c * count, (c + 1) * count), scratch / 4);
+        const at = through.run(engine, throughAt, scratch) / 4;
+        for (const i of which) out[i * cols + col + c] = floats[at + (ids[i] as number) - first] as number;
       }
     }
-    this.#engine.shrinkScratch(scratchBytes);
-    return w;
   }
+}
+
+interface InnerCore {
+  readonly core: Core;
+  readonly factor: number | undefined;
 }
 
 function notFinite(where: string, x: Float32Array): Error {
   try {
-    checkFinite(`${where}: x`, x);
+    checkFinite(`${where}: x`, viewOf(x, "Float32Array"));
   } catch (error) {
     return error as Error;
   }

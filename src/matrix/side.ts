@@ -12,7 +12,7 @@ import {
   readBranches,
   writeBranches,
 } from "./branch-bytes.ts";
-import { type Branches, checkBranches, toAdded } from "./branches.ts";
+import { type Branches, toAdded } from "./branches.ts";
 import { UNIT_COLS } from "./layout.ts";
 
 /** One weight of a matrix without its branches. */
@@ -52,7 +52,7 @@ export class Side {
     const { byteCols, rank } = this.layout;
     const { b } = branchAddresses(this.layout, this.#address);
     arena.floats.set(x, at / 4);
-    arena.floats.fill(0, at / 4 + x.length, at / 4 + byteCols * UNIT_COLS);
+    arena.floats.fill(0, at / 4 + this.layout.cols, at / 4 + byteCols * UNIT_COLS);
     if (rank > 0) exports.prepare_lowrank(at, b, at + align(byteCols * UNIT_COLS * 4), rank, byteCols);
   }
 
@@ -85,20 +85,20 @@ export class Side {
 }
 
 /**
- * The branches of a matrix [rows, cols] with more of them; `side` are those that are there, and stay.
+ * The branches of a matrix [rows, cols] with more of them, which are checked; `side` are those that are there, and stay.
  *
  * @throws TypeError, RangeError for branches that do not fit or are there already; OutOfMemoryError
  */
 export function extendSide(
   where: string,
   engine: Engine,
-  [rows, cols]: readonly [number, number],
+  rows: number,
+  cols: number,
   side: Side | undefined,
-  added: Branches,
+  checked: Branches,
   weightAt: WeightReader,
 ): Side {
   const { arena } = engine;
-  const checked = checkBranches(where, added, rows, cols);
   const before = side?.read() ?? {};
   for (const name of ["lowRank", "sparse", "bias", "colScale"] as const) {
     if (checked[name] !== undefined && before[name] !== undefined) {

@@ -7,7 +7,15 @@ import type { Layout } from "./layout.ts";
 /** Conjugation of a plane, as `ComplexSpec.kinds` has it. */
 export const KINDS = { none: 0, x: 1, w: 2 } as const;
 
-/** A packed weight matrix [rows, cols] in linear memory. */
+/** Row numbers. */
+export type Ids = ArrayLike<number> | ArrayLike<bigint>;
+
+/**
+ * A packed weight matrix [rows, cols] in linear memory. Its properties cannot be assigned, and it belongs to its instance:
+ * structuredClone() and postMessage() refuse it.
+ *
+ * Arrays are float32 of any realm, of whatever class. `out` may overlap x in any way.
+ */
 export interface Matrix {
   readonly format: string;
   readonly rows: number;
@@ -38,8 +46,9 @@ export interface Matrix {
   gemm(x: Float32Array, n: number, out?: Float32Array): Float32Array;
   /**
    * gemv by the workers of `init({ threads })`, while this thread goes on: for pages, whose main thread should not be held
-   * up. Without workers, or where the work is too little for them, it is computed here. x is copied at once; calls take
-   * turns, and a synchronous call in between completes the one that is under way.
+   * up. Without workers, or where the work is too little for them, it is computed here. x is copied at once, and
+   * `out` is written when all is done; calls take turns, and a synchronous call in between completes the one that is under
+   * way.
    * @throws as gemv, as a rejection
    */
   gemvAsync(x: Float32Array, out?: Float32Array): Promise<Float32Array>;
@@ -47,6 +56,14 @@ export interface Matrix {
   gemmAsync(x: Float32Array, n: number, out?: Float32Array): Promise<Float32Array>;
   /** [rows, cols] row-major: what the kernels multiply by, branches included (bias is none of it). */
   dequantize(): Float32Array;
+  /**
+   * Rows of `dequantize()`, bit for bit the same: the embeddings of tokens. Of formats that rotate the rows (QuIP#'s and
+   * EXL3's, pvq) all rows of a block of the rotation have to be read for one of them.
+   * @param ids [n] row numbers: integers, in a list or an array of integers
+   * @param out [n, cols] row-major, written and returned; a new array without it
+   * @throws TypeError, RangeError for a wrong argument, or a disposed matrix
+   */
+  dequantizeRows(ids: Ids, out?: Float32Array): Float32Array;
   /**
    * W · diag(colScale) + a · b + sparse, and bias, computed together: y is written once. The result takes the weights over
    * (there is no second copy), and this matrix counts as disposed; if the call fails it is as before. Branches may be
@@ -97,12 +114,8 @@ export interface MatrixSpec {
 }
 
 /** A matrix that is used after it is gone. */
-export function goneError(
-  where: string,
-  { format, rows, cols }: Pick<Matrix, "format" | "rows" | "cols">,
-  how = DISPOSED,
-): TypeError {
-  return new TypeError(`${where}: this ${format} matrix (${rows} x ${cols}) ${how}`);
+export function goneError(where: string, label: string, rows: number, cols: number, how = DISPOSED): TypeError {
+  return new TypeError(`${where}: this ${label} matrix (${rows} x ${cols}) ${how}`);
 }
 
 export const DISPOSED = "was disposed";

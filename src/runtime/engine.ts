@@ -132,7 +132,18 @@ export class Engine implements Machine {
    * @param begin checks and prepares its tokens; what it throws is thrown
    */
   compute(begin: () => Pass): void {
-    this.#run(begin, begin());
+    this.#run(begin, this.guarded(begin));
+  }
+
+  /** What `body` returns; if it throws, scratch memory is what it was before. */
+  guarded<T>(body: () => T): T {
+    const before = this.#scratchBytes;
+    try {
+      return body();
+    } catch (error) {
+      this.shrinkScratch(before);
+      throw error;
+    }
   }
 
   #run(begin: () => Pass, pass: Pass): void {
@@ -167,7 +178,7 @@ export class Engine implements Machine {
     const pool = this.#pool;
     if (!pool) return this.compute(begin);
     this.settle();
-    const pass = begin();
+    const pass = this.guarded(begin);
     return new Promise((resolve, reject) => {
       this.#inFlight = { begin, pass, resolve, reject };
       if (pool.start(pass.job, (complete) => this.#land(complete))) return;
@@ -216,7 +227,7 @@ export class Engine implements Machine {
 
   /** Gives back what a call that failed had added to the scratch region. */
   shrinkScratch(bytes: number): void {
-    if (bytes === this.#scratchBytes) return;
+    if (bytes >= this.#scratchBytes) return;
     this.#resizeScratch(0);
     this.#resizeScratch(bytes);
   }

@@ -138,9 +138,31 @@ export class Plan {
       .reverse();
   }
 
-  /** Whether nothing happens. */
-  get empty(): boolean {
-    return this.#stages.length === 0;
+  /**
+   * Numbers of the result that depend on each other: a vector is made of runs of so many, each of which the steps transform
+   * by itself. All of them, where there is no smaller run that all steps keep apart.
+   */
+  get mixed(): number {
+    const all = Math.max(this.from, this.to);
+    let run = 1;
+    for (const { kind, k, size } of this.#stages) {
+      const own = kind === "scale" ? 1 : kind === "hadamard" ? k * size : all;
+      if (run % own !== 0 && own % run !== 0) return all;
+      run = Math.max(run, own);
+    }
+    return run;
+  }
+
+  /**
+   * The steps that transform `count` numbers from `first` on, a multiple of `mixed` each, or all of them.
+   * @param address where `write` put the numbers
+   */
+  partOf(floats: Float32Array, address: number, first: number, count: number): Step[] {
+    const steps = this.read(floats, address);
+    if (count === this.from) return steps;
+    return steps.map((step) =>
+      step.kind === "scale" ? { ...step, by: step.by.subarray(first, first + count) } : step,
+    );
   }
 
   /**

@@ -1,16 +1,12 @@
 // The stored bytes, against vectors that are checked in: files that users keep depend on them, and so do the kernels.
 
+import { storedBytes } from "../../src/matrix/stored.ts";
 import { equalBits, equalValues, is } from "../lib/assert.ts";
 import { binary, type Format, formats, init, type Lowbit, type Matrix, ternary } from "../lib/library.ts";
 import { suite } from "../lib/suite.ts";
 import { bytesFromHex, codesFromText, floatsFromHex, readVectors, type Vector } from "./vectors.ts";
 
 const lb: Lowbit = await init({ variant: "simd", threads: 1 });
-
-/** What a matrix holds: a method that is not part of the public interface. */
-function packed(matrix: Matrix): Uint8Array {
-  return (matrix as Matrix & { packed(): Uint8Array }).packed();
-}
 
 function pack(format: Format, vector: Vector, codes: Int8Array | Uint8Array, activation: "int8" | "lut8"): Matrix {
   const { rows, cols, groupSize } = vector;
@@ -27,7 +23,7 @@ for (const format of formats) {
       for (const activation of ["int8", "lut8"] as const) {
         for (const codes of [codesFromText(vector.codes), bytesFromHex(vector.packed)]) {
           const matrix = pack(format, vector, codes, activation);
-          const bytes = packed(matrix);
+          const bytes = storedBytes(matrix);
           const inWords = activation === "int8" && vector.words;
           const stored = bytesFromHex(inWords || vector.tiles);
           const scales = bytesFromHex((inWords && vector.stripScales) || vector.tileScales);
@@ -49,11 +45,11 @@ for (const format of formats) {
     }
   }
 
-  t("packed() is a copy", () => {
+  t("storedBytes() is a copy", () => {
     const vector = readVectors(format)[3] as Vector;
     const matrix = pack(format, vector, codesFromText(vector.codes), "lut8");
-    packed(matrix).fill(0xff);
-    equalBits(packed(matrix).slice(0, vector.tiles.length / 2), bytesFromHex(vector.tiles), "tiles");
+    storedBytes(matrix).fill(0xff);
+    equalBits(storedBytes(matrix).slice(0, vector.tiles.length / 2), bytesFromHex(vector.tiles), "tiles");
     matrix.dispose();
   });
 }

@@ -157,7 +157,7 @@ t("add up to W0 diag(colScale) + a b + sparse", () => {
   const lowRank = { a: Float32Array.of(1, 2), b: Float32Array.of(10, 20, 30) };
   const colScale = Float32Array.of(2, 1, 0.5);
   const w = Float32Array.of(1, 2, 3, 4, 5, 6);
-  addBranches(w, { lowRank, sparse, colScale }, 2, 3);
+  addBranches(w, { lowRank, sparse, colScale }, Uint32Array.of(0, 1), 2, 3);
   equalBits(w, Float32Array.of(12, 22, 131.5, 28, 45, 63), "W");
 });
 
@@ -170,7 +170,7 @@ t("replace a dense weight by what it lacks", () => {
   const added = toAdded("with", { ...parts, mode: "replace" }, at, colScale);
   equalBits(added.values, Float32Array.of(5.5, -9), "deltas");
   const w = w0.slice();
-  addBranches(w, { sparse: added, colScale }, 2, 3);
+  addBranches(w, { sparse: added, colScale }, Uint32Array.of(0, 1), 2, 3);
   equalBits(w, Float32Array.of(2, 2, 7, -1, 5, 3), "W");
   throwsWith(() => toAdded("with", { ...parts, mode: "replace" }, () => 1e39), RangeError, "-Infinity at index 0");
 });

@@ -1,7 +1,9 @@
 // The stored bytes and products of lattice codes, lifted weights and transforms, against vectors that are checked in: files
 // that users keep depend on them.
+
 import { storedE8p, storedE81b } from "../../src/formats/e8p/bytes.ts";
 import { projectionData } from "../../src/formats/lift/projections.ts";
+import { storedBytes } from "../../src/matrix/stored.ts";
 import { hadamard, hadamardInverse, kronecker } from "../../src/transforms/index.ts";
 import { bytesFromHex, floatsFromHex } from "../kernels/vectors.ts";
 import { equal, equalBits, is } from "../lib/assert.ts";
@@ -14,9 +16,6 @@ const { instances } = await availableVariants();
 const vectors = readLatticeVectors();
 
 const words16 = (hex: string): Uint16Array => new Uint16Array(bytesFromHex(hex).buffer as ArrayBuffer);
-/** What a matrix holds: a method that is not part of the public interface. */
-const packed = (matrix: Matrix): Uint8Array => (matrix as Matrix & { packed(): Uint8Array }).packed();
-
 /** gemv, and gemm of as many tokens as take its own kernel, give the bits of `int8`. */
 function check(matrix: Matrix, vector: { x: string; int8: string }, label: string): void {
   const [x, y] = [floatsFromHex(vector.x), floatsFromHex(vector.int8)];
@@ -53,7 +52,7 @@ for (const { variant, lb } of instances) {
       const options = { rows, cols, groupSize, codebook };
       const codes = words16(vector.codes);
       const matrix = e8p.packCodes(lb, { ...options, codes, scales: floatsFromHex(vector.scales) });
-      equalBits(packed(matrix), bytesFromHex(vector.packed), "stored bytes");
+      equalBits(storedBytes(matrix), bytesFromHex(vector.packed), "stored bytes");
       check(matrix, vector, "int8");
     });
   }
@@ -78,7 +77,7 @@ for (const { variant, lb } of instances) {
         before: floatsFromHex(vector.before),
         after: floatsFromHex(vector.after),
       });
-      const bytes = packed(matrix);
+      const bytes = storedBytes(matrix);
       is(bytes.length, matrix.byteLength);
       is(bytes.length, vector.packedLength);
       equalBits(bytes.slice(0, 32), bytesFromHex(vector.packedStart), "stored bytes");

@@ -7,6 +7,7 @@ import { makeMatrix } from "../../matrix/make.ts";
 import type { PackedMatrix } from "../../matrix/packed.ts";
 import { COMMON_NAMES, type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
+import { storedBytes } from "../../matrix/stored.ts";
 import { checkHessian, work as feedback, QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
 import { hadamardOrder } from "../../numeric/hadamard.ts";
 import { counts, indexOf, pyramidSize, writeVector } from "../../numeric/pyramid.ts";
@@ -169,7 +170,7 @@ export function unpack(matrix: Matrix): PvqVectors {
   const { size, pulses } = code;
   const { rows, cols } = inner;
   const vectors = Math.ceil(cols / size);
-  const bytes = inner.packed();
+  const bytes = storedBytes(inner);
   // Rows are padded to whole units of the layout, which hold no more vectors than there are.
   const stored = new Uint32Array(bytes.buffer, 0, rows * vectors);
   const y = new Int8Array(size);

@@ -1,8 +1,9 @@
 // Bit planes: every pair of types against the oracle bit by bit, on shapes around every boundary of the layout and of the
 // counters, and what the format shares with others (gemm, with, dequantize, errors).
 
-// Not public: the table of kernels.
 import { candidates, kernels } from "../../../src/kernels/registry.ts";
+// Not public: the table of kernels.
+import { storedBytes } from "../../../src/matrix/stored.ts";
 import { bytesFromHex, floatsFromHex } from "../../kernels/vectors.ts";
 import { equal, equalBits, equalValues, is, nmseBelow, ok, rejectsWith, throwsWith } from "../../lib/assert.ts";
 import {
@@ -399,7 +400,7 @@ for (const vector of readBitplaneVectors()) {
     if (vector.zeros !== undefined) weights.zeros = floatsFromHex(vector.zeros);
     for (const { variant, lb } of instances) {
       const matrix = pack(lb, weights, vector);
-      const bytes = (matrix as Matrix & { packed(): Uint8Array }).packed();
+      const bytes = storedBytes(matrix);
       const words = bytesFromHex(vector.words);
       equalBits(bytes.slice(0, words.length), words, `${variant} words`);
       const values = [weights.scales, ...(weights.offsets ? [weights.offsets] : [])].map((one) => byRows(one, rows));

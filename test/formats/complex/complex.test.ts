@@ -1,8 +1,9 @@
 // Complex weights: every kernel against the oracle on shapes around every boundary, the algebra of conjugation, and what a
 // matrix does besides multiplying.
 
-// Not public: the table of kernels.
 import { kernels } from "../../../src/kernels/registry.ts";
+// Not public: the table of kernels.
+import { storedBytes } from "../../../src/matrix/stored.ts";
 import { bytesFromHex, floatsFromHex } from "../../kernels/vectors.ts";
 import { equal, equalBits, equalValues, is, match, nmse, ok, throwsWith } from "../../lib/assert.ts";
 import {
@@ -497,7 +498,7 @@ s("takes two bits a weight at real sizes", () => {
       withComplex(lb, given, "int8", (matrix) => {
         is(matrix.bitsPerWeight, (least + scaleBits) / (size * size));
         if (shape.granularity !== "row") ok(matrix.bitsPerWeight < 2.02);
-        is((matrix as ComplexMatrix & { packed(): Uint8Array }).packed().length, matrix.byteLength);
+        is(storedBytes(matrix).length, matrix.byteLength);
       });
     }
   }

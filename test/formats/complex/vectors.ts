@@ -1,6 +1,7 @@
 // Golden vectors of complex weights: small matrices with their stored bytes and products, as the oracle makes them.
 
 import { readFileSync } from "node:fs";
+import { storedBytes } from "../../../src/matrix/stored.ts";
 import { bytesFromHex, floatsFromHex, toHex } from "../../kernels/vectors.ts";
 import type { ComplexArray, Conjugate, Lowbit } from "../../lib/library.ts";
 import { random } from "../../lib/random.ts";
@@ -115,17 +116,15 @@ export function packVector(
 ): { packed: Uint8Array; y: ComplexArray } {
   const planes = planesOf(vector);
   const { rows } = vector;
-  // A method that is not part of the public interface.
-  const packedOf = (matrix: unknown): Uint8Array => (matrix as { packed(): Uint8Array }).packed();
   if (vector.format === "complex") {
     const matrix = packComplex(lb, { ...vector, ...(planes[0] as GivenPlane) }, activation);
-    const result = { packed: packedOf(matrix), y: matrix.gemv(x) };
+    const result = { packed: storedBytes(matrix), y: matrix.gemv(x) };
     matrix.dispose();
     return result;
   }
   const matrix = packFairy2i(lb, vector, planes, activation);
   const y = matrix.gemv(Float32Array.from([...x.re, ...x.im]));
-  const result = { packed: packedOf(matrix), y: { re: y.slice(0, rows), im: y.slice(rows) } };
+  const result = { packed: storedBytes(matrix), y: { re: y.slice(0, rows), im: y.slice(rows) } };
   matrix.dispose();
   return result;
 }

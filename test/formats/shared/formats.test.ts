@@ -3,6 +3,7 @@
 import { importAwq } from "../../../src/formats/uniform/from-awq.ts";
 import { importGptq } from "../../../src/formats/uniform/from-gptq.ts";
 import { halfToFloat } from "../../../src/lib/half.ts";
+import { storedBytes } from "../../../src/matrix/stored.ts";
 import { bytesFromHex } from "../../kernels/vectors.ts";
 import { equalBits, equalValues, is, nmseBelow, ok, rejectsWith, throwsWith } from "../../lib/assert.ts";
 import { bcq, codebook, init, type Lowbit, type Matrix, onebit, ptqtp, uniform } from "../../lib/library.ts";
@@ -16,11 +17,6 @@ import { makeAwq, makeGptq } from "./import-vectors.ts";
 const lb: Lowbit = await init({ variant: "simd" });
 const rng = random("formats");
 const f32 = Math.fround;
-
-/** What a matrix holds: a method that is not part of the public interface. */
-function packed(matrix: Matrix): Uint8Array {
-  return (matrix as Matrix & { packed(): Uint8Array }).packed();
-}
 
 /** Dequantised, and the matrix disposed of. */
 function weightsOf(matrix: Matrix): Float32Array {
@@ -133,7 +129,7 @@ for (const bits of [2, 3, 4, 5, 6, 8] as const) {
       const codes = Uint8Array.from({ length: r * c }, () => rng.int(0, 2 ** bits - 1));
       const matrix = uniform.pack(lb, { rows: r, cols: c, bits, codes, scales: Float32Array.of(1) });
       const expected = wordBytes(codes, r, c, bits);
-      equalBits(packed(matrix).slice(0, expected.length), expected, `${r} x ${c}`);
+      equalBits(storedBytes(matrix).slice(0, expected.length), expected, `${r} x ${c}`);
       equalValues(
         weightsOf(matrix),
         Float32Array.from(codes, (code) => code - 2 ** (bits - 1)),
@@ -154,7 +150,7 @@ for (const bits of [2, 3, 4] as const) {
       [each, rowTableBytes(codes, r, c, bits)],
     ] as const) {
       const matrix = codebook.pack(lb, { rows: r, cols: c, bits, codes, tables });
-      equalBits(packed(matrix).slice(0, bytes.length), bytes, matrix.kernel);
+      equalBits(storedBytes(matrix).slice(0, bytes.length), bytes, matrix.kernel);
       const entries = Float32Array.from(codes, (code, i) => {
         return tables[tables === each ? Math.floor(i / c) * 2 ** bits + code : code] as number;
       });
@@ -471,7 +467,7 @@ long("gives the same matrix either way", async () => {
   const weights = rng.gaussians(64 * 64);
   const now = bcq.quantize(lb, weights, { rows: 64, cols: 64, bits: 2 });
   const later = await bcq.quantizeAsync(lb, weights, { rows: 64, cols: 64, bits: 2 });
-  equalBits(packed(later), packed(now), "bcq");
+  equalBits(storedBytes(later), storedBytes(now), "bcq");
   now.dispose();
   later.dispose();
 });
