@@ -1,6 +1,7 @@
 // lowbit/transforms: the orthogonal and dense transforms that rotated formats put around their weights, by WebAssembly
 // kernels. x is always [tokens, n] row-major, and each token is transformed by itself.
-import { checkChoice, checkFinite, checkInteger, checkOptions, MAX_COLS, rangeError, typeError } from "../lib/check.ts";
+import { mayOverlap } from "../lib/arrays.ts";
+import { checkArray, checkChoice, checkFinite, checkInteger, checkLength, MAX_COLS, rangeError } from "../lib/check.ts";
 import { type OptionNames, readOptions } from "../lib/options.ts";
 import { HADAMARD_CHOICES, type HadamardChoice } from "../numeric/hadamard.ts";
 import { invert } from "../numeric/invert.ts";
@@ -29,12 +30,14 @@ export interface KroneckerPair {
   readonly t2: number;
 }
 
+const PAIR: OptionNames<KroneckerPair> = { left: [], right: [], t1: [], t2: [] };
+
 /**
  * The orthonormal Walsh-Hadamard transform (H_K ⊗ H_2 ⊗ … ⊗ H_2) x / √n, in Sylvester's order.
  *
  * @param x [tokens, n]
  * @param n K · 2^m: `hadamardOrder`; with `block`, a multiple of it
- * @param out [tokens, n], written and returned; may be x; a new array without it
+ * @param out [tokens, n], written and returned; may overlap x; a new array without it
  * @throws TypeError, RangeError for a wrong argument, a size that does not exist (the nearest that do are named), NaN or
  * Infinity in x; OutOfMemoryError
  */
@@ -128,20 +131,21 @@ function invertFactors(where: string, pair: KroneckerPair): KroneckerPair {
 }
 
 function checkPair(where: string, pair: KroneckerPair): KroneckerPair & { m1: number; m2: number } {
-  checkOptions(`${where}: pair`, pair);
-  const { left, right, t1, t2 } = pair;
+  const { left, right, t1, t2 } = readOptions(where, pair, PAIR, "pair");
   checkInteger(`${where}: t1`, t1, 1, MAX_COLS);
   checkInteger(`${where}: t2`, t2, 1, MAX_COLS);
-  const rowsOf = (name: string, matrix: unknown, cols: number): number => {
-    if (!(matrix instanceof Float32Array)) throw typeError(`${where}: ${name}`, "a Float32Array", matrix);
+  const factor = (name: string, value: unknown, cols: number): [Float32Array, number] => {
+    const matrix = checkArray(`${where}: ${name}`, value, ["Float32Array"]);
     const rows = matrix.length / cols;
     if (rows === 0 || !Number.isInteger(rows)) {
       throw rangeError(`${where}: ${name}`, `a length that is a multiple of ${cols}`, String(matrix.length));
     }
     checkFinite(`${where}: ${name}`, matrix);
-    return rows;
+    return [matrix, rows];
   };
-  return { left, right, t1, t2, m1: rowsOf("left", left, t1), m2: rowsOf("right", right, t2) };
+  const [l, m1] = factor("left", left, t1);
+  const [r, m2] = factor("right", right, t2);
+  return { left: l, right: r, t1, t2, m1, m2 };
 }
 
 /**
@@ -173,9 +177,9 @@ function mix(value: number): number {
  * @throws TypeError, RangeError for a wrong argument, NaN or Infinity; OutOfMemoryError
  */
 export function scale(lb: Lowbit, x: Float32Array, by: Float32Array, out?: Float32Array): Float32Array {
-  if (!(by instanceof Float32Array)) throw typeError("scale: by", "a Float32Array", by);
-  checkInteger("scale: length of by", by.length, 1, MAX_COLS);
-  return apply("scale", lb, x, by.length, [{ kind: "scale", by }], 1, out);
+  const factors = checkArray("scale: by", by, ["Float32Array"]);
+  checkInteger("scale: length of by", factors.length, 1, MAX_COLS);
+  return apply("scale", lb, x, factors.length, [{ kind: "scale", by: factors }], 1, out);
 }
 
 /** Runs of fewer numbers are checked before, by a pass over all of them. */
@@ -185,7 +189,7 @@ const LONG_RUN = 64;
 function apply(
   where: string,
   lb: Lowbit,
-  x: Float32Array,
+  given: Float32Array,
   n: number,
   steps: readonly Step[],
   run: number,
@@ -193,25 +197,24 @@ function apply(
 ): Float32Array {
   const engine = engineOf(where, lb);
   const plan = new Plan(where, steps, n);
-  if (!(x instanceof Float32Array)) throw typeError(`${where}: x`, "a Float32Array", x);
+  let x = checkArray(`${where}: x`, given, ["Float32Array"]);
   const tokens = x.length / n;
   if (tokens === 0 || !Number.isInteger(tokens)) {
     throw rangeError(`${where}: x`, `a length that is a multiple of ${n} (n)`, String(x.length));
   }
   const { from, to } = plan;
-  if (out !== undefined) {
-    if (!(out instanceof Float32Array)) throw typeError(`${where}: out`, "a Float32Array", out);
-    if (out.length !== tokens * to) {
-      throw rangeError(`${where}: out`, `length ${tokens * to} (tokens ${tokens} x ${to})`, String(out.length));
-    }
-  }
+  const target = out === undefined ? undefined : checkArray(`${where}: out`, out, ["Float32Array"]);
+  if (target) checkLength(`${where}: out`, target, tokens * to, `tokens ${tokens} x ${to}`);
   // Nothing is written to `out` when a later token has a NaN.
   if (tokens > 1) checkFinite(`${where}: x`, x);
+  // A token is read before its result is written, and must not be what that of an earlier one was written to.
+  const inPlace = from === to && target?.buffer === x.buffer && target.byteOffset === x.byteOffset;
+  if (tokens > 1 && target && !inPlace && mayOverlap(x, target)) x = new Float32Array(x);
   const { arena, scratchBytes } = engine;
   const scratch = engine.scratch(plan.scratchBytes + plan.parameterBytes);
   const parameters = scratch + plan.scratchBytes;
   const { floats } = arena;
-  const y = out ?? new Float32Array(tokens * to);
+  const y = target ?? new Float32Array(tokens * to);
   plan.write(steps, floats, parameters);
   const start = scratch / 4;
   const padded = Math.ceil(from / 8) * 8;
@@ -223,11 +226,11 @@ function apply(
     let finite = run >= LONG_RUN || Number.isFinite(engine.exports.absmax(scratch, padded));
     const at = plan.run(engine, parameters, scratch) / 4;
     for (let i = 0; i < to; i += stride) finite &&= Number.isFinite(floats[at + i]);
-    if (!finite && !x.every(Number.isFinite)) {
+    if (!finite && !x.every((value) => Number.isFinite(value))) {
       engine.shrinkScratch(scratchBytes);
       checkFinite(`${where}: x`, x);
     }
     y.set(floats.subarray(at, at + to), token * to);
   }
-  return y;
+  return out ?? y;
 }

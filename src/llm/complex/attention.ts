@@ -1,7 +1,8 @@
+import { mayOverlap } from "../../lib/arrays.ts";
 import { checkFloats, rangeError } from "../../lib/check.ts";
-import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
+import { type ComplexArray, checkComplex, checkFiniteComplex } from "../../lib/complex-array.ts";
 import { exp } from "../../numeric/elementary.ts";
-import { checkFiniteComplex, checkHeads, HEAD_NAMES, type HeadOptions, outputOf, tokensOf } from "./tokens.ts";
+import { checkHeads, HEAD_NAMES, type HeadOptions, outputOf, readTokens } from "./tokens.ts";
 
 /**
  * Re⟨q, k⟩ / sqrt(headDim) = (q_re · k_re + q_im · k_im) / sqrt(headDim) of every query with every key, without a mask: the
@@ -9,27 +10,30 @@ import { checkFiniteComplex, checkHeads, HEAD_NAMES, type HeadOptions, outputOf,
  *
  * @param q [queries, heads, headDim]
  * @param k [keys, heads, headDim]
- * @param out [heads, queries, keys], written and returned; a new array without it
+ * @param out [heads, queries, keys], written and returned; may overlap q and k; a new array without it
  * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in q or k
  */
 export function scores(q: ComplexArray, k: ComplexArray, options: HeadOptions, out?: Float32Array): Float32Array {
   const { heads, headDim } = checkHeads("scores", options, HEAD_NAMES);
   const size = heads * headDim;
-  const queries = tokensOf("scores: q", q, size, "heads x headDim");
-  const keys = tokensOf("scores: k", k, size, "heads x headDim");
-  checkFiniteComplex("scores: q", q);
-  checkFiniteComplex("scores: k", k);
+  const [a, queries] = readTokens("scores: q", q, size, "heads x headDim");
+  const [b, keys] = readTokens("scores: k", k, size, "heads x headDim");
+  checkFiniteComplex("scores: q", a);
+  checkFiniteComplex("scores: k", b);
   const length = heads * queries * keys;
-  const y = out === undefined ? new Float32Array(length) : out;
-  checkFloats("scores: out", y, length, `heads ${heads} x queries ${queries} x keys ${keys}`);
+  const shape = `heads ${heads} x queries ${queries} x keys ${keys}`;
+  const target = out === undefined ? new Float32Array(length) : checkFloats("scores: out", out, length, shape);
+  const meets = [a.re, a.im, b.re, b.im].some((input) => mayOverlap(input, target));
+  const y = meets ? new Float32Array(length) : target;
   for (let head = 0, i = 0; head < heads; head++) {
     for (let query = 0; query < queries; query++) {
       for (let key = 0; key < keys; key++, i++) {
-        y[i] = score(q, query * size + head * headDim, k, key * size + head * headDim, headDim);
+        y[i] = score(a, query * size + head * headDim, b, key * size + head * headDim, headDim);
       }
     }
   }
-  return y;
+  if (meets) target.set(y);
+  return out ?? y;
 }
 
 /**
@@ -40,9 +44,8 @@ export function scores(q: ComplexArray, k: ComplexArray, options: HeadOptions, o
  * @param q [queries, heads, headDim]
  * @param k [keys, heads, headDim], at least as many as queries
  * @param v [keys, heads, headDim]
- * @param out [queries, heads, headDim], written and returned; may be q, but share no memory with k or v. New without it
- * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in q, k or v where a query sees it; part of out
- * may then be written
+ * @param out [queries, heads, headDim], written and returned; may overlap q, k and v. New without it
+ * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in q, k or v where a query sees it
  */
 export function attend(
   q: ComplexArray,
@@ -53,16 +56,12 @@ export function attend(
 ): ComplexArray {
   const { heads, headDim } = checkHeads("attend", options, HEAD_NAMES);
   const size = heads * headDim;
-  const queries = tokensOf("attend: q", q, size, "heads x headDim");
-  const keys = tokensOf("attend: k", k, size, "heads x headDim");
+  const [a, queries] = readTokens("attend: q", q, size, "heads x headDim");
+  const [b, keys] = readTokens("attend: k", k, size, "heads x headDim");
   if (keys < queries) throw rangeError("attend: k", `at least ${queries} tokens, one a query`, keys);
-  checkComplex("attend: v", v, keys * size, "as long as k");
-  const y = outputOf("attend", out, queries * size);
-  for (const [name, input] of Object.entries({ k, v })) {
-    if ([input.re, input.im].some((part) => overlap(part, y.re) || overlap(part, y.im))) {
-      throw rangeError("attend: out", `other memory than that of ${name}`, "the same");
-    }
-  }
+  const c = checkComplex("attend: v", v, keys * size, "as long as k");
+  // What is not finite is found on the way, when others are written already.
+  const { y, finish } = outputOf("attend", out, queries * size, [], "apart");
   const weights = new Float64Array(keys);
   for (let query = 0; query < queries; query++) {
     const seen = keys - queries + query + 1;
@@ -70,8 +69,8 @@ export function attend(
       const offset = head * headDim;
       let max = Number.NEGATIVE_INFINITY;
       for (let key = 0; key < seen; key++) {
-        const value = score(q, query * size + offset, k, key * size + offset, headDim);
-        if (!Number.isFinite(value)) refuse(q, k, v);
+        const value = score(a, query * size + offset, b, key * size + offset, headDim);
+        if (!Number.isFinite(value)) refuse(a, b, c);
         weights[key] = value;
         if (value > max) max = value;
       }
@@ -86,16 +85,16 @@ export function attend(
         let im = 0;
         for (let key = 0; key < seen; key++) {
           const weight = weights[key] as number;
-          re += weight * (v.re[key * size + d] as number);
-          im += weight * (v.im[key * size + d] as number);
+          re += weight * (c.re[key * size + d] as number);
+          im += weight * (c.im[key * size + d] as number);
         }
-        if (!Number.isFinite(re + im)) refuse(q, k, v);
+        if (!Number.isFinite(re + im)) refuse(a, b, c);
         y.re[query * size + d] = re / total;
         y.im[query * size + d] = im / total;
       }
     }
   }
-  return y;
+  return finish();
 }
 
 function score(q: ComplexArray, qStart: number, k: ComplexArray, kStart: number, headDim: number): number {
@@ -105,12 +104,6 @@ function score(q: ComplexArray, qStart: number, k: ComplexArray, kStart: number,
     sum += (q.im[qStart + j] as number) * (k.im[kStart + j] as number);
   }
   return sum / Math.sqrt(headDim);
-}
-
-function overlap(a: Float32Array, b: Float32Array): boolean {
-  return (
-    a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength
-  );
 }
 
 // Finite numbers have finite sums, in float64. Looking for others in a long cache every time would take as long as a head.

@@ -1,5 +1,5 @@
-import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
-import { checkFiniteComplex, lengthOf, outputOf } from "./tokens.ts";
+import { type ComplexArray, checkComplex, checkFiniteComplex } from "../../lib/complex-array.ts";
+import { outputOf, readNumbers } from "./tokens.ts";
 
 /**
  * y = conj(relu2(act)) ⊙ up, where relu2(a) is 0 if both parts of a are negative, and re² + i · im² otherwise: a negative
@@ -9,25 +9,26 @@ import { checkFiniteComplex, lengthOf, outputOf } from "./tokens.ts";
  *
  * @param act what gate_proj gives, of any shape
  * @param up what up_proj gives, of the same
- * @param out of the same, written and returned; may be act or up. New arrays without it
+ * @param out of the same, written and returned; may overlap act or up. New arrays without it
  * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in act or up
  */
 export function gate(act: ComplexArray, up: ComplexArray, out?: ComplexArray): ComplexArray {
-  const length = lengthOf("gate: act", act);
-  checkComplex("gate: up", up, length, "as long as act");
-  checkFiniteComplex("gate: act", act);
-  checkFiniteComplex("gate: up", up);
-  const y = outputOf("gate", out, length);
+  const a = readNumbers("gate: act", act);
+  const { length } = a.re;
+  const b = checkComplex("gate: up", up, length, "as long as act");
+  checkFiniteComplex("gate: act", a);
+  checkFiniteComplex("gate: up", b);
+  const { y, finish } = outputOf("gate", out, length, [a, b]);
   for (let i = 0; i < length; i++) {
-    const re = act.re[i] as number;
-    const im = act.im[i] as number;
+    const re = a.re[i] as number;
+    const im = a.im[i] as number;
     const zero = re < 0 && im < 0;
-    const a = zero ? 0 : re * re;
-    const b = zero ? 0 : im * im;
-    const u = up.re[i] as number;
-    const v = up.im[i] as number;
-    y.re[i] = a * u + b * v;
-    y.im[i] = a * v - b * u;
+    const p = zero ? 0 : re * re;
+    const q = zero ? 0 : im * im;
+    const u = b.re[i] as number;
+    const v = b.im[i] as number;
+    y.re[i] = p * u + q * v;
+    y.im[i] = p * v - q * u;
   }
-  return y;
+  return finish();
 }

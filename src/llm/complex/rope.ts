@@ -1,15 +1,8 @@
+import { kindOf, lengthOf } from "../../lib/arrays.ts";
 import { checkInteger, checkLength, typeError } from "../../lib/check.ts";
-import type { ComplexArray } from "../../lib/complex-array.ts";
+import { type ComplexArray, checkFiniteComplex } from "../../lib/complex-array.ts";
 import { cos as cosine, pow, sin as sine } from "../../numeric/elementary.ts";
-import {
-  checkFiniteComplex,
-  checkHeads,
-  checkPositive,
-  HEAD_NAMES,
-  type HeadOptions,
-  outputOf,
-  tokensOf,
-} from "./tokens.ts";
+import { checkHeads, checkPositive, HEAD_NAMES, type HeadOptions, outputOf, readTokens } from "./tokens.ts";
 
 export interface RopeOptions extends HeadOptions {
   /** theta, the base of the wavelengths: `rope_theta` of a model's config. */
@@ -26,7 +19,7 @@ const MAX_POSITION = 2 ** 31 - 1;
  *
  * @param x [tokens, heads, headDim]
  * @param positions the position of the first token, which the others follow, or [tokens]: integers from 0 to 2^31 - 1
- * @param out of the same shape, written and returned; may be x. New arrays without it
+ * @param out of the same shape, written and returned; may overlap x. New arrays without it
  * @throws TypeError, RangeError for a wrong argument, or NaN or Infinity in x
  */
 export function rope(
@@ -38,10 +31,10 @@ export function rope(
   const { heads, headDim, base: given } = checkHeads("rope", options, HEAD_NAMES);
   const base = checkPositive("rope: base", given);
   const size = heads * headDim;
-  const tokens = tokensOf("rope: x", x, size, "heads x headDim");
+  const [{ re: xRe, im: xIm }, tokens] = readTokens("rope: x", x, size, "heads x headDim");
   const each = positionsOf(positions, tokens);
-  checkFiniteComplex("rope: x", x);
-  const y = outputOf("rope", out, tokens * size);
+  checkFiniteComplex("rope: x", { re: xRe, im: xIm });
+  const { y, finish } = outputOf("rope", out, tokens * size, [{ re: xRe, im: xIm }]);
   const frequencies = Float64Array.from({ length: headDim }, (_, j) => pow(base, -j / headDim));
   for (let token = 0; token < tokens; token++) {
     for (let j = 0; j < headDim; j++) {
@@ -49,14 +42,14 @@ export function rope(
       const cos = cosine(angle);
       const sin = sine(angle);
       for (let i = token * size + j; i < (token + 1) * size; i += headDim) {
-        const re = x.re[i] as number;
-        const im = x.im[i] as number;
+        const re = xRe[i] as number;
+        const im = xIm[i] as number;
         y.re[i] = re * cos - im * sin;
         y.im[i] = re * sin + im * cos;
       }
     }
   }
-  return y;
+  return finish();
 }
 
 function positionsOf(positions: number | ArrayLike<number>, tokens: number): Float64Array {
@@ -64,11 +57,11 @@ function positionsOf(positions: number | ArrayLike<number>, tokens: number): Flo
     const first = checkInteger("rope: positions", positions, 0, MAX_POSITION - tokens + 1);
     return Float64Array.from({ length: tokens }, (_, i) => first + i);
   }
-  if (!Array.isArray(positions) && !ArrayBuffer.isView(positions)) {
+  const typed = kindOf(positions)?.endsWith("Array") ?? false;
+  if (!Array.isArray(positions) && !typed) {
     throw typeError("rope: positions", "an integer or an array of integers", positions);
   }
-  checkLength("rope: positions", positions, tokens, "tokens of x");
-  return Float64Array.from(positions, (position, i) =>
-    checkInteger(`rope: positions[${i}]`, position, 0, MAX_POSITION),
-  );
+  const length = typed ? lengthOf(positions as unknown as ArrayBufferView) : positions.length;
+  checkLength("rope: positions", { length }, tokens, "tokens of x");
+  return Float64Array.from({ length }, (_, i) => checkInteger(`rope: positions[${i}]`, positions[i], 0, MAX_POSITION));
 }

@@ -1,6 +1,15 @@
 // Arguments and results that are complex numbers of several tokens.
-import { checkFinite, checkInteger, MAX_COLS, rangeError, typeError } from "../../lib/check.ts";
-import { type ComplexArray, checkComplex } from "../../lib/complex-array.ts";
+import { mayOverlap } from "../../lib/arrays.ts";
+import {
+  checkArray,
+  checkFloats,
+  checkInteger,
+  checkOptions,
+  MAX_COLS,
+  rangeError,
+  typeError,
+} from "../../lib/check.ts";
+import { type ComplexArray, checkApart, checkComplex } from "../../lib/complex-array.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 
 export interface HeadOptions {
@@ -26,32 +35,63 @@ export function checkHeads<T extends HeadOptions>(where: string, options: T, nam
   return given;
 }
 
-/** How many tokens of `size` numbers there are. */
-export function tokensOf(where: string, x: ComplexArray, size: number, shape: string): number {
-  const length = lengthOf(where, x);
-  if (length % size !== 0) throw rangeError(`${where}.re`, `a multiple of ${size} (${shape}) as length`, length);
-  return length / size;
+/** Numbers of a caller, read once, and how many tokens of `size` of them there are. */
+export function readTokens(where: string, x: ComplexArray, size: number, shape: string): [ComplexArray, number] {
+  const numbers = readNumbers(where, x);
+  const { length } = numbers.re;
+  if (length % size !== 0)
+    throw rangeError(`${where}.re`, `a multiple of ${size} (${shape}) as length`, String(length));
+  return [numbers, length / size];
 }
 
-/** How many numbers there are, at least one. */
-export function lengthOf(where: string, x: ComplexArray): number {
-  const length = x?.re instanceof Float32Array ? x.re.length : 0;
-  checkComplex(where, x, length, "as long as re");
-  if (length === 0) throw rangeError(`${where}.re`, "at least one number", length);
-  return length;
+/** Numbers of a caller, read once: at least one. */
+export function readNumbers(where: string, x: ComplexArray): ComplexArray {
+  checkOptions(where, x);
+  const { re: given, im } = x;
+  const re = checkArray(`${where}.re`, given, ["Float32Array"]);
+  if (re.length === 0) throw rangeError(`${where}.re`, "at least one number", "0");
+  return { re, im: checkFloats(`${where}.im`, im, re.length, "as long as re") };
 }
 
-/** Refuses NaN and Infinity in either part. */
-export function checkFiniteComplex(where: string, { re, im }: ComplexArray): void {
-  checkFinite(`${where}.re`, re);
-  checkFinite(`${where}.im`, im);
+/** Where a result is written, and what brings it to where the caller wants it. */
+export interface Output {
+  readonly y: ComplexArray;
+  /** Returns what the caller gave as `out`, or y. */
+  readonly finish: () => ComplexArray;
 }
 
-/** `out` if it is `length` long, new arrays without it. */
-export function outputOf(where: string, out: ComplexArray | undefined, length: number): ComplexArray {
-  if (out === undefined) return { re: new Float32Array(length), im: new Float32Array(length) };
-  checkComplex(`${where}: out`, out, length, "as long as the input");
-  return out;
+/**
+ * `out` if it is `length` long; new arrays without it, and where it may share memory with an input. Not those of `aligned`
+ * inputs of the same length that begin where it does: number i of them is read before number i of it is written. With
+ * "apart" always new ones, so that `out` is written when all is done.
+ */
+export function outputOf(
+  where: string,
+  out: ComplexArray | undefined,
+  length: number,
+  aligned: readonly ComplexArray[],
+  others: readonly ComplexArray[] | "apart" = [],
+): Output {
+  const fresh = { re: new Float32Array(length), im: new Float32Array(length) };
+  if (out === undefined) return { y: fresh, finish: () => fresh };
+  const target = checkComplex(`${where}: out`, out, length, "as long as the input");
+  checkApart(`${where}: out`, target);
+  const meets = (inputs: readonly ComplexArray[], inPlace: boolean): boolean =>
+    inputs.some(({ re, im }) =>
+      [re, im].some((input) =>
+        [target.re, target.im].some((to) => {
+          const same = input.buffer === to.buffer && input.byteOffset === to.byteOffset && input.length === to.length;
+          return mayOverlap(input, to) && !(inPlace && same);
+        }),
+      ),
+    );
+  if (others !== "apart" && !meets(aligned, true) && !meets(others, false)) return { y: target, finish: () => out };
+  const finish = (): ComplexArray => {
+    target.re.set(fresh.re);
+    target.im.set(fresh.im);
+    return out;
+  };
+  return { y: fresh, finish };
 }
 
 export function checkPositive(where: string, value: unknown): number {
