@@ -11,7 +11,6 @@ import {
   activations,
   availableVariants,
   type ComplexArray,
-  type ComplexMatrix,
   complex,
   type Lowbit,
 } from "../../lib/library.ts";
