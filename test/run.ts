@@ -34,6 +34,8 @@ for (let i = 2; i < process.argv.length; i++) {
 /** Seconds that one file may take before it counts as hung. */
 const limit = Number(process.env.LOWBIT_TEST_LIMIT ?? 600);
 const total = { passed: 0, failed: 0, skipped: 0 };
+/** Seconds of processors in all. */
+let processors = 0;
 
 function print(text: string): void {
   process.stdout.write(text);
@@ -44,7 +46,7 @@ function fail(message: string): void {
   print(`  FAIL  ${message}\n`);
 }
 
-/** Seconds that units took when they last ran here. */
+/** Seconds of processors that units took when they last ran here: the load of the machine is not in them. */
 const timesFile = join(here, "..", "build", "test-times.json");
 function readTimes(): Record<string, number> {
   try {
@@ -111,8 +113,8 @@ class Runner {
     });
   }
 
-  /** Runs one unit and prints what it prints; the cases that its file declares. */
-  async run(unit: Unit): Promise<number> {
+  /** Runs one unit and prints what it prints; seconds of processors that it took, undefined where it died. */
+  async run(unit: Unit): Promise<number | undefined> {
     this.#child ??= this.#start();
     const child = this.#child;
     while (!this.#ready && !this.#ended) await this.#event();
@@ -132,17 +134,18 @@ class Runner {
         if (taken) return this.#add(taken.result);
         if (late) fail(`${labelOf(unit)}: not finished after ${limit} s`);
         else fail(`${labelOf(unit)}: its process ended with ${this.#ended}`);
-        return Number.NaN;
+        return undefined;
       }
       await this.#event();
     }
   }
 
-  #add(result: Result): number {
+  #add(result: Result): number | undefined {
     total.passed += result.passed;
     total.failed += result.failed;
     total.skipped += result.skipped;
-    return result.declared;
+    processors += result.processors ?? 0;
+    return result.processors;
   }
 
   /** Ends the process; what it has still to say counts. */
@@ -174,9 +177,10 @@ const alone = units.filter((unit) => unit.alone);
 const runners = Array.from({ length: Math.max(1, Math.min(jobs, together.length)) }, () => new Runner());
 async function take(runner: Runner, queue: Unit[]): Promise<void> {
   for (let unit = queue.shift(); unit; unit = queue.shift()) {
-    const started = performance.now();
-    await runner.run(unit);
-    times[labelOf(unit)] = Math.round((performance.now() - started) / 10) / 100;
+    const took = await runner.run(unit);
+    if (took !== undefined) times[labelOf(unit)] = Math.round(took * 100) / 100;
+    // At once: a run that is ended leaves what it has measured.
+    if (directory === here) writeTimes(times);
   }
 }
 await Promise.all(runners.map((runner) => take(runner, together)));
@@ -184,6 +188,5 @@ await take(runners[0] as Runner, alone);
 await Promise.all(runners.map((runner) => runner.end()));
 if (units.length > 0 && total.passed + total.failed + total.skipped === 0) fail(`no test names ${filters.join(" ")}`);
 
-if (directory === here) writeTimes(times);
-print(`\n${summary(total)}\n`);
+print(`\n${processors.toFixed(0)} s of processors\n${summary(total)}\n`);
 process.stdout.write("", () => process.exit(total.failed > 0 ? 1 : 0));

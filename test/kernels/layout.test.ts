@@ -1,4 +1,6 @@
 // The stored bytes, against vectors that are checked in: files that users keep depend on them, and so do the kernels.
+//
+// Cases name their formats.
 
 import { storedBytes } from "../../src/matrix/stored.ts";
 import { equalBits, equalValues, is } from "../lib/assert.ts";

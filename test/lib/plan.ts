@@ -16,6 +16,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { formats as registry } from "../../src/kernels/formats.ts";
+import { nearest } from "../../src/lib/options.ts";
 
 /** Which cases of a file run. */
 export type Selection =
@@ -70,29 +71,17 @@ function patternOf(word: string): RegExp {
   return pattern;
 }
 
+/** Cases of a format: what names it, or its family alone, "uniform" in "uniform, 4 bits" and not in "uniform3". */
+function isOf(word: string, name: string): boolean {
+  const family = folderOf(word);
+  return patternOf(word).test(name) || new RegExp(`(?<![a-z0-9])${family}(?![a-z0-9_])`, "i").test(name);
+}
+
 /** Whether a case of this name, its suite's name in front, is one of a selection. */
 export function isSelected(name: string, selection: Selection): boolean {
   if (selection === undefined) return true;
-  if ("anyOf" in selection) return selection.anyOf.some((word) => patternOf(word).test(name));
+  if ("anyOf" in selection) return selection.anyOf.some((word) => isOf(word, name));
   return (families.find((family) => patternOf(family).test(name)) ?? null) === selection.family;
-}
-
-/** Levenshtein 1966: the least number of insertions, deletions and substitutions. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j] as number) + 1, (next[j - 1] as number) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] as number;
-}
-
-function nearest(word: string, known: readonly string[]): string | undefined {
-  return [...known].sort((a, b) => distance(word, a) - distance(word, b))[0];
 }
 
 /** "kernels", "matrix" and "with" of "matrix/with.test.ts". */

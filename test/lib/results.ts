@@ -7,6 +7,8 @@ export interface Result {
   readonly skipped: number;
   /** Cases that the file declares, run or not. */
   readonly declared: number;
+  /** Seconds of processors that the cases took, of all threads; what they start in processes of their own is not in it. */
+  readonly processors?: number;
 }
 
 /** ASCII's record separator, which begins a line that is a result. */

@@ -46,8 +46,8 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? String(error)) : String(error);
 }
 
-function report(): void {
-  process.stdout.write(resultLine(total));
+function report(processors?: number): void {
+  process.stdout.write(resultLine({ ...total, ...(processors !== undefined && { processors }) }));
   total = { passed: 0, failed: 0, skipped: 0, declared: 0 };
 }
 
@@ -106,9 +106,9 @@ async function runUnit(directory: string, unit: Unit): Promise<void> {
 
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  const times = `${seconds.toFixed(1)} s, ${((user + system) / 1e6).toFixed(1)} s of processors`;
-  print(`  ${label}: ${summary(total)} (${times})`);
-  report();
+  const processors = (user + system) / 1e6;
+  print(`  ${label}: ${summary(total)} (${seconds.toFixed(1)} s, ${processors.toFixed(1)} s of processors)`);
+  report(processors);
   running = false;
 }
 

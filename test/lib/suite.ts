@@ -42,6 +42,11 @@ export function select(wanted: (name: string) => boolean): void {
   isWanted = wanted;
 }
 
+/** Whether a case of this name, its suite's in front, is to run: for what is computed for many cases at once. */
+export function isTaken(name: string): boolean {
+  return isWanted(name);
+}
+
 /** The suites declared since the last call. */
 export function takeRegistered(): Registered[] {
   const taken = registered;

@@ -1,5 +1,7 @@
 // Every argument of every public function, wrong in type (TypeError) and in value (RangeError). Messages have the form
 // «<function>: <argument>: expected <what>, got <what>», and a failed call leaves memory as it was.
+//
+// Cases name their formats.
 
 import { equalBits, is, match, rejectsWith, throwsWith } from "../lib/assert.ts";
 import {

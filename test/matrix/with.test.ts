@@ -1,4 +1,6 @@
 // matrix.with(): a matrix and its branches in one call, for every format and activation, against the oracle.
+//
+// Cases name their formats.
 
 import { equalBits, equalValues, is, ok, throwsWith } from "../lib/assert.ts";
 import { type AnyWeights, groupSizeNear, testFormats } from "../lib/formats.ts";

@@ -1,193 +1,23 @@
-// Threads: the same bits from any number of them, and what becomes of a pool in the end.
+// Threads: what becomes of a pool, whatever happens to it, and whether it pays. The bits: threads-bits.test.ts.
+//
+// Runs alone: it measures what workers and waits take, and whether idle ones use a core.
 
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { makeRotated } from "../../src/matrix/rotated.ts";
 import { WORD } from "../../src/runtime/job.ts";
 import { Pace } from "../../src/runtime/pace.ts";
 import { toShared } from "../../src/runtime/shared-module.ts";
 import { equal, equalBits, equalValues, is, match, ok, rejectsWith, throwsWith } from "../lib/assert.ts";
-import { type AnyWeights, groupSizeNear, testFormats } from "../lib/formats.ts";
-import {
-  bitplane,
-  complex,
-  everyPair,
-  fairy2i,
-  type InitOptions,
-  init,
-  initSync,
-  type Lowbit,
-  lift,
-  type Matrix,
-  packMatrix,
-  ternary,
-  uniform,
-} from "../lib/library.ts";
+import { init, initSync } from "../lib/library.ts";
 import { random } from "../lib/random.ts";
 import { suite } from "../lib/suite.ts";
+import { always, start, ternaryOf } from "../lib/threads.ts";
 
 const t = suite("threads");
 const rng = random("threads");
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const worker = new URL("../../dist/runtime/worker.js", import.meta.url);
 const fake = (name: string): URL => new URL(`../lib/workers/${name}.mjs`, import.meta.url);
-
-/** As init, with the worker that was built: tests import the sources, beside which there is none. */
-const start = (threads: number | "auto", options: InitOptions = {}): Promise<Lowbit> =>
-  init({ threads, worker, ...options });
-
-/** Without the judgement whether threads pay: every job goes to all of them. */
-async function always<T>(body: () => T | Promise<T>): Promise<T> {
-  const { next } = Pace.prototype;
-  const { tooLittle } = Pace;
-  Pace.prototype.next = () => true;
-  Pace.tooLittle = () => false;
-  try {
-    return await body();
-  } finally {
-    Pace.prototype.next = next;
-    Pace.tooLittle = tooLittle;
-  }
-}
-
-function ternaryOf(lb: Lowbit, rows: number, cols: number, seed = "threads ternary"): Matrix {
-  const rng = random(seed, 1);
-  return ternary.pack(lb, { rows, cols, codes: rng.trits(rows * cols), scales: rng.uniforms(rows) });
-}
-
-/** What the workers alone compute and what all threads do, against one thread. */
-async function sameBits(make: (lb: Lowbit) => Matrix, one: Lowbit, several: Lowbit, label: string): Promise<void> {
-  const [a, b] = [make(one), make(several)];
-  for (const n of [1, 3, 17]) {
-    const x = rng.gaussians(n * a.cols);
-    const expected = a.gemm(x, n);
-    equalBits(b.gemm(x, n), expected, `${label} n ${n}`);
-    equalBits(await b.gemmAsync(x, n), expected, `${label} n ${n} async`);
-    if (n > 1) continue;
-    equalBits(b.gemv(x), expected, `${label} gemv`);
-    equalBits(await b.gemvAsync(x), expected, `${label} gemv async`);
-  }
-  a.dispose();
-  b.dispose();
-}
-
-// Several tiles and an odd end; a tile; less than one.
-const shapes = [
-  [331, 150],
-  [64, 75],
-  [13, 40],
-] as const;
-
-const gaussianMatrices: Readonly<Record<string, (lb: Lowbit) => Matrix>> = {
-  bitplane: (lb) => {
-    const [rows, cols] = [331, 150];
-    return bitplane.quantize(lb, random("t bits", 1).gaussians(rows * cols), {
-      rows,
-      cols,
-      bits: 2,
-      activationBits: 8,
-    });
-  },
-  fairy2i: (lb) => {
-    const [rows, cols] = [330, 150];
-    return fairy2i.quantize(lb, random("t fairy", 1).gaussians(rows * cols), { rows, cols });
-  },
-  "fairy2i lut8 with branches": (lb) => {
-    const [rows, cols] = [330, 150];
-    const rng = random("t fairy", 1);
-    const options = { rows, cols, activation: "lut8" as const };
-    return fairy2i.quantize(lb, rng.gaussians(rows * cols), options).with({ bias: rng.gaussians(rows) });
-  },
-  lift: (lb) => {
-    const [rows, cols] = [200, 96];
-    return lift.quantize(lb, random("t lift", 1).gaussians(rows * cols), { rows, cols, bits: 2 });
-  },
-  "rotated on both sides, with bias": (lb) => {
-    const [rows, cols] = [300, 150];
-    const rng = random("t rotated", 1);
-    const w = rng.gaussians(rows * cols);
-    const inner = uniform.quantize(lb, w, { rows, cols, bits: 4, groupSize: 32 });
-    const other = ternaryOf(lb, rows, cols);
-    const inners = [{ matrix: inner }, { matrix: other, factor: 0.3 }];
-    const matrix = makeRotated("test", lb, {
-      ...{ label: "test", rows, cols, inners },
-      pre: [{ kind: "scale", by: rng.gaussians(cols) }],
-      post: [{ kind: "scale", by: rng.gaussians(rows) }],
-    });
-    return matrix.with({ bias: rng.gaussians(rows) });
-  },
-};
-
-for (let threads = 1; threads <= 8; threads++) {
-  t(`${threads}: the same bits as one`, () =>
-    always(async () => {
-      const one = await init({ threads: 1 });
-      const several = await start(threads);
-      is(several.features.threadsReason, undefined);
-      is(several.features.threads, threads);
-      for (const [i, { format, activation }] of everyPair.entries()) {
-        // Every format and activation with half of the numbers of threads, every format with all.
-        if (i % 2 === threads % 2) continue;
-        const [rows, cols] = shapes[rng.int(0, 3) === 0 ? rng.int(1, 2) : 0] as (typeof shapes)[0];
-        const { grouped } = testFormats[format];
-        const groupSize = grouped && rng.int(0, 1) === 0 ? groupSizeNear(format, activation, 32) : undefined;
-        const weights = testFormats[format].random(rows, cols, rng, groupSize);
-        const make = (lb: Lowbit): Matrix => packMatrix(lb, format, weights as AnyWeights, activation);
-        await sameBits(make, one, several, `${format} ${activation} ${rows}x${cols}`);
-      }
-      for (const [name, make] of Object.entries(gaussianMatrices)) await sameBits(make, one, several, name);
-      several.dispose();
-    }),
-  );
-}
-
-for (const variant of ["simd", "relaxed"] as const) {
-  const name = `${variant}: branches and complex weights`;
-  const one = await init({ variant }).catch(() => undefined);
-  if (!one) {
-    t.skip(name, "this runtime has no relaxed SIMD");
-    continue;
-  }
-  t(name, () =>
-    always(async () => {
-      const several = await start(3, { variant });
-      is(several.features.variant, variant);
-      const [rows, cols, rank] = [2100, 70, 5];
-      const [a, b] = [rng.gaussians(rows * rank), rng.gaussians(rank * cols)];
-      const [bias, colScale] = [rng.gaussians(rows), rng.gaussians(cols)];
-      const sparse = {
-        rows: Uint32Array.from({ length: rows + 1 }, (_, r) => 2 * Math.min(r, 900)),
-        cols: Uint32Array.from({ length: 1800 }, (_, i) => (i % 2 === 0 ? 3 : 60)),
-        values: rng.gaussians(1800),
-      };
-      for (const activation of ["int8", "f32"] as const) {
-        const make = (lb: Lowbit): Matrix => {
-          const w = random("t branches", 1).gaussians(rows * cols);
-          const matrix = uniform.quantize(lb, w, { rows, cols, bits: 4, activation });
-          return matrix.with({ lowRank: { a, b }, sparse, bias, colScale });
-        };
-        await sameBits(make, one, several, `branches ${activation}`);
-      }
-      const w = { re: rng.gaussians(rows * cols), im: rng.gaussians(rows * cols) };
-      for (const activation of ["int8", "lut8", "f32"] as const) {
-        const [c, d] = [one, several].map((lb) => complex.quantize(lb, w, { rows, cols, activation })) as [
-          ReturnType<typeof complex.quantize>,
-          ReturnType<typeof complex.quantize>,
-        ];
-        for (const n of [1, 3, 9]) {
-          const x = { re: rng.gaussians(n * cols), im: rng.gaussians(n * cols) };
-          const expected = c.gemm(x, n);
-          for (const y of [d.gemm(x, n), await d.gemmAsync(x, n)]) {
-            equalBits(y.re, expected.re, `complex ${activation} n ${n} re`);
-            equalBits(y.im, expected.im, `complex ${activation} n ${n} im`);
-          }
-        }
-      }
-      several.dispose();
-    }),
-  );
-}
 
 t("matrices beyond the memory that workers started with", () =>
   always(async () => {

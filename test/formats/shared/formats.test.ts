@@ -1,5 +1,7 @@
 // The public functions of bcq, ptqtp, onebit, uniform and codebook: what they make of weights and codes, what they refuse,
 // and that nothing is left behind.
+//
+// Cases name their formats.
 import { importAwq } from "../../../src/formats/uniform/from-awq.ts";
 import { importGptq } from "../../../src/formats/uniform/from-gptq.ts";
 import { halfToFloat } from "../../../src/lib/half.ts";
@@ -89,7 +91,7 @@ const quantised: Record<string, { make: () => Matrix; format: string; nmse: numb
   },
   ...Object.fromEntries(
     (["nf4", "fp4", "mxfp4", "nvfp4"] as const).map((table) => [
-      table,
+      `codebook, ${table}`,
       { make: () => codebook.quantize(lb, w, { ...common, table }), format: table, nmse: 0.03, bits: 4 },
     ]),
   ),
@@ -184,7 +186,7 @@ exact("uniform codes as planes of bcq are the same weights", () => {
   }
 });
 
-exact("two trit planes are four sign planes", () => {
+exact("ptqtp: two trit planes are four sign planes", () => {
   const trits = [rng.trits(rows * cols), rng.trits(rows * cols)] as const;
   const alphas = [rng.gaussians(rows * 4), rng.gaussians(rows * 4)] as const;
   const matrix = ptqtp.pack(lb, { ...common, groupSize: 64, trits, alphas });
@@ -207,7 +209,7 @@ exact("OneBit's bits are 1 for -1", () => {
   equalValues(weightsOf(matrix), expected, "dequantised");
 });
 
-exact("GPTQ with act-order and AWQ are what their importers say, in the order of the inputs", () => {
+exact("uniform: GPTQ with act-order and AWQ are what their importers say, in the order of the inputs", () => {
   for (const bits of [2, 3, 4, 8] as const) {
     const shape = { rows: 32, cols: 96, groupSize: 32 };
     const vector = makeGptq(rng, { ...shape, bits }, "gptq", true);
@@ -257,7 +259,7 @@ exact("GPTQ with act-order and AWQ are what their importers say, in the order of
   equalValues(weightsOf(uniform.fromAwq(lb, tensors)), expected, "AWQ");
 });
 
-exact("slices of 8-bit codes", () => {
+exact("uniform: slices of 8-bit codes", () => {
   const codes = Uint8Array.from({ length: rows * cols }, () => rng.int(0, 255));
   const scales = Float32Array.of(0.5);
   for (const bits of [2, 3, 4, 6, 8]) {
@@ -273,7 +275,7 @@ exact("slices of 8-bit codes", () => {
   }
 });
 
-exact("published tables", () => {
+exact("codebook: published tables", () => {
   const codes = Uint8Array.from({ length: 4 * 64 }, () => rng.int(0, 15));
   const bytes = Uint8Array.from({ length: codes.length / 2 }, (_, i) => {
     return (codes[2 * i] as number) | ((codes[2 * i + 1] as number) << 4);

@@ -1,5 +1,7 @@
 // Packed tensors of published checkpoints, back to codes and scales: golden vectors, examples by hand, random layers that
 // the packers of test/reference made, and everything that must be refused.
+//
+// Cases name their formats.
 import { importMxfp4, type Mxfp4Tensors } from "../../../src/formats/codebook/mxfp4.ts";
 import { type BnbTensors, type ImportedBnb, importBnb4 } from "../../../src/formats/codebook/nf4.ts";
 import { importNvfp4, type Nvfp4Tensors } from "../../../src/formats/codebook/nvfp4.ts";
@@ -119,11 +121,11 @@ t("the file is what the packers make", () => {
   equal(readImportVectors(), JSON.parse(JSON.stringify(makeImportVectors())));
 });
 
-t("become the weights that they stand for", () => {
+t("uniform and codebook: become the weights that they stand for", () => {
   for (const [i, vector] of readImportVectors().entries()) check(vector, `vector ${i}, ${vector.layout}`);
 });
 
-t("gptq of every width, with groups in and out of order", () => {
+t("uniform: gptq of every width, with groups in and out of order", () => {
   for (const bits of [2, 3, 4, 8]) {
     for (const format of ["gptq", "gptq_v2"] as const) {
       for (const [rows, cols, groupSize] of [
@@ -141,7 +143,7 @@ t("gptq of every width, with groups in and out of order", () => {
   }
 });
 
-t("awq and the tables of every shape", () => {
+t("uniform and codebook: awq and the tables of every shape", () => {
   for (const [rows, cols, groupSize] of [
     [8, 1, 1],
     [24, 50, 16],
@@ -173,7 +175,7 @@ const u = suite("import: by hand");
 
 const ones = (length: number): Float32Array => new Float32Array(length).fill(1);
 
-u("gptq: 0x76543210 is inputs 0..7 of one output, 0x77777777 is the symmetric zero point", () => {
+u("uniform: gptq: 0x76543210 is inputs 0..7 of one output, 0x77777777 is the symmetric zero point", () => {
   const qweight = Int32Array.from({ length: 8 }, () => 0x76543210);
   const shape = { rows: 8, cols: 8, groupSize: 8, bits: 4, scales: ones(8) } as const;
   const old = importGptq("f", { ...shape, qweight, qzeros: Int32Array.of(0x77777777) });
@@ -187,14 +189,14 @@ u("gptq: 0x76543210 is inputs 0..7 of one output, 0x77777777 is the symmetric ze
   is(importGptq("f", { ...shape, qweight }).symmetric, true);
 });
 
-u("gptq: a stored zero point of all ones wraps to 0", () => {
+u("uniform: gptq: a stored zero point of all ones wraps to 0", () => {
   const qweight = new Int32Array(8);
   const shape = { rows: 8, cols: 8, groupSize: 8, bits: 4, scales: ones(8) } as const;
   is(importGptq("f", { ...shape, qweight, qzeros: Int32Array.of(-1) }).zeros.join(), "0,0,0,0,0,0,0,0");
   is(importGptq("f", { ...shape, qweight, qzeros: Int32Array.of(-1), format: "gptq_v2" }).zeros[7], 15);
 });
 
-u("gptq: 3-bit codes 10 and 21 of 32 straddle words", () => {
+u("uniform: gptq: 3-bit codes 10 and 21 of 32 straddle words", () => {
   const codes = new Array<number>(32).fill(0);
   codes[10] = 0b101;
   codes[21] = 0b110;
@@ -211,7 +213,7 @@ u("gptq: 3-bit codes 10 and 21 of 32 straddle words", () => {
   is(unpacked.join(), codes.join());
 });
 
-u("gptq: columns of a group keep their order", () => {
+u("uniform: gptq: columns of a group keep their order", () => {
   const { columnOrder, codes } = importGptq("f", {
     rows: 8,
     cols: 8,
@@ -225,7 +227,7 @@ u("gptq: columns of a group keep their order", () => {
   is(codes.subarray(0, 8).join(), "1,3,4,6,0,2,5,7");
 });
 
-u("awq: 0x75316420 is outputs 0..7", () => {
+u("uniform: awq: 0x75316420 is outputs 0..7", () => {
   is((packAwq([[0, 1, 2, 3, 4, 5, 6, 7]])[0] as number) >>> 0, 0x75316420);
   const { codes, zeros } = importAwq("f", {
     rows: 8,
@@ -250,7 +252,7 @@ u("half, E4M3 and E8M0 are their definitions, bit by bit", () => {
   is(halfToFloat("f", Uint16Array.of(0x3555))[0], 0.333251953125);
 });
 
-u("matryoshka: the high bits, rounded; with and without clamp", () => {
+u("uniform: matryoshka: the high bits, rounded; with and without clamp", () => {
   const codes = Uint8Array.from({ length: 256 }, (_, i) => i);
   const from = { rows: 1, cols: 256, groupSize: 256, codes, scales: Float32Array.of(0.5), zeros: Float32Array.of(77) };
   for (let bits = 1; bits <= 8; bits++) {
@@ -272,7 +274,7 @@ u("matryoshka: the high bits, rounded; with and without clamp", () => {
   is(sliceCodes("f", from, 2, { extraPrecision: true }).codes[234], 4);
 });
 
-u("matryoshka: symmetric codes stay symmetric unless a bit is added", () => {
+u("uniform: matryoshka: symmetric codes stay symmetric unless a bit is added", () => {
   const from = { rows: 1, cols: 2, groupSize: 2, codes: Uint8Array.of(0, 255), scales: Float32Array.of(1) };
   is(sliceCodes("f", from, 4).zeros, undefined);
   const extra = sliceCodes("f", from, 4, { extraPrecision: true });
@@ -284,7 +286,7 @@ u("matryoshka: symmetric codes stay symmetric unless a bit is added", () => {
 type Loose = (where: string, ...rest: unknown[]) => unknown;
 
 function refuse(name: string, call: Loose, good: object, cases: [string, unknown, typeof Error, string][]): void {
-  const v = suite(`import: ${name} refuses`);
+  const v = suite(`import: ${/Gptq|Awq|slice/.test(name) ? "uniform" : "codebook"}: ${name} refuses`);
   v("nothing that is good", () => {
     call("f", good);
   });
@@ -421,7 +423,7 @@ refuse("sliceCodes", ((where: string, from: MatryoshkaCodes) => sliceCodes(where
   ["zeros", withNumber(ones(4), 1, NaN), RangeError, "expected finite numbers, got NaN at index 1"],
 ]);
 
-const w = suite("import: sliceCodes refuses options");
+const w = suite("import: uniform: sliceCodes refuses options");
 w("bits and extraPrecision that are wrong", () => {
   for (const bits of [0, 9, 2.5]) throwsWith(() => sliceCodes("f", matryoshka, bits), RangeError, "f: bits: expected");
   throwsWith(() => sliceCodes("f", matryoshka, "2" as unknown as number), TypeError, "f: bits: expected");

@@ -1,4 +1,6 @@
 // From floats to packed weights: codes, scales and what they multiply by, against the oracle.
+//
+// Cases name their formats.
 
 import { equalBits, equalValues, is, match, ok, throwsWith } from "../../lib/assert.ts";
 import {
