@@ -76,6 +76,10 @@ export function ggmlType(id: number): GgmlType | undefined {
   return byId.get(id);
 }
 
+export function ggmlTypeNames(): readonly string[] {
+  return [...idByName.keys()];
+}
+
 export function ggmlTypeId(name: string): number | undefined {
   return idByName.get(name);
 }

@@ -2,6 +2,7 @@
 export { folderCache } from "./cache.ts";
 export { type FileTensor, openWeights, type ReadOptions, type WeightFile, wholeNumber } from "./container.ts";
 export { FileError } from "./errors.ts";
+export * as ggml from "./ggml/index.ts";
 export type { GgufArray, GgufScalar, GgufValue } from "./gguf.ts";
 export type { ByteCache, ByteSource, Source, SourceOptions } from "./open-file.ts";
 export { parseSafetensors, type Safetensors, type Tensor } from "./safetensors.ts";

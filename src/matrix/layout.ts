@@ -161,7 +161,10 @@ export function readGroupValues(floats: Float32Array, row: number, layout: Layou
   for (let col = 0; col < out.length; col++) {
     const group = Math.floor(col / groupCols);
     const scale = floats[scalesAt(layout) / 4 + scalePlace(row, group, layout)] as number;
-    const offset = layout.offsets ? (floats[offsetsAt(layout) / 4 + offsetPlace(row, group, layout)] as number) : 0;
-    out[col] = scale * (out[col] as number) + offset;
+    const scaled = scale * (out[col] as number);
+    // Nothing is added where there is no offset: -0 + 0 would be 0.
+    out[col] = layout.offsets
+      ? scaled + (floats[offsetsAt(layout) / 4 + offsetPlace(row, group, layout)] as number)
+      : scaled;
   }
 }

@@ -23,7 +23,7 @@ export function makePlanes(where: string, lb: unknown, content: PlaneContent): M
       const sums = new Float64Array(cols);
       const planeScales = groups * paddedRows;
       return (bytes, floats, row, out) => {
-        sums.fill(0);
+        sums.fill(-0); // the only number that leaves the sign of a zero alone
         for (const [plane, line] of lines.entries()) {
           readPlane(bytes, row, plane, planes, layout, line);
           const first = scalesAt(layout) / 4 + (together ? 0 : plane * planeScales);

@@ -15,12 +15,10 @@ import {
 import type { Matrix } from "../../matrix/spec.ts";
 import { checkWeightArray, groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
-import { makePlanes } from "../shared/plane-matrix.ts";
-import type { RowWriter } from "../shared/planes.ts";
-import { makeWords } from "../shared/word-matrix.ts";
 import type { CodeWriter } from "../shared/words.ts";
 import { type BitnetTensors, type ImportedTernary, importBitnet } from "./from-bitnet.ts";
 import { type I2sTensors, importI2s } from "./from-i2s.ts";
+import { makeTernary } from "./matrix.ts";
 
 /**
  * w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as codes of 2 bits, for activation "lut8" as two bit planes.
@@ -74,7 +72,7 @@ function* quantized(
   const w = checkWeightArray(where, given, shape);
   const scales = yield* absmeanScales(where, w, shape, options);
   const groups = groupsOf(shape);
-  return make(where, lb, shape, scales, (row, out) => {
+  return makeTernary(where, lb, "ternary", shape, scales, (row, out) => {
     const start = row * cols;
     for (let col = 0; col < cols; col++) {
       const scale = scales.length === 1 ? scales[0] : scales[row * groups + Math.floor(col / groupSize)];
@@ -83,24 +81,6 @@ function* quantized(
       out[col] = v > 0.5 ? 3 : v < -0.5 ? 1 : 2;
     }
   });
-}
-
-// Codes w + 2, as uniform weights of 2 bits have them; as planes for lookup tables.
-function make(where: string, lb: Lowbit, shape: Shape, scales: Float32Array, writeRow: CodeWriter): Matrix {
-  const content = { label: "ternary", format: "ternary", shape, scales: [scales] } as const;
-  if (shape.activation !== "lut8") return makeWords(where, lb, { ...content, writeRow, level: (code) => code - 2 });
-  const codes = new Uint8Array(shape.cols);
-  const writePlanes: RowWriter = (row, out) => {
-    writeRow(row, codes);
-    // Plane 0 has the columns with w >= 0, plane 1 those with w > 0.
-    for (let col = 0; col < codes.length; col++) {
-      const code = codes[col] as number;
-      const at = (col >> 3) << 1;
-      out[at] = (out[at] as number) | ((code >> 1) << (col & 7));
-      out[at + 1] = (out[at + 1] as number) | ((code & (code >> 1)) << (col & 7));
-    }
-  };
-  return makePlanes(where, lb, { ...content, writeRow: writePlanes });
 }
 
 function* absmeanScales(
@@ -146,7 +126,7 @@ export function pack(lb: Lowbit, given: TernaryPackOptions): Matrix {
   const options = readOptions(where, given, PACK);
   const shape = checkShape(where, "ternary", options);
   const writeRow = codeRows(`${where}: codes`, options.codes, shape.rows, shape.cols);
-  return make(where, lb, shape, checkScales(`${where}: scales`, options.scales, shape), writeRow);
+  return makeTernary(where, lb, "ternary", shape, checkScales(`${where}: scales`, options.scales, shape), writeRow);
 }
 
 const BITNET: OptionNames<BitnetTensors & ImportOptions> = {
@@ -201,7 +181,7 @@ function fromImport(
   const { rows, cols, codes, scales } = imported;
   const common = { ...(activation !== undefined && { activation }), ...(kernel !== undefined && { kernel }) };
   const shape = checkShape(where, "ternary", { rows, cols, ...common });
-  return make(where, lb, shape, scales, codeRows(`${where}: packed`, codes, rows, cols));
+  return makeTernary(where, lb, "ternary", shape, scales, codeRows(`${where}: packed`, codes, rows, cols));
 }
 
 /** What a length that is not that of `pack` may be. */

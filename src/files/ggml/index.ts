@@ -1,0 +1,240 @@
+// ggml.matrix and ggml.decode: tensors of GGUF files as matrices, without a loss, and as floats.
+import { byteTable, int16Table } from "../../formats/codebook/stored.ts";
+import { type DenseType, pack as packDense } from "../../formats/dense/index.ts";
+import { makePlanes } from "../../formats/shared/plane-matrix.ts";
+import { makeWords } from "../../formats/shared/word-matrix.ts";
+import { I2S_LAYOUTS, type I2sTensors } from "../../formats/ternary/from-i2s.ts";
+import { fromI2s } from "../../formats/ternary/index.ts";
+import { makeTernary } from "../../formats/ternary/matrix.ts";
+import type { Activation } from "../../kernels/types.ts";
+import {
+  checkArray,
+  checkChoice,
+  checkFinite,
+  checkInteger,
+  checkLength,
+  MAX_COLS,
+  MAX_ROWS,
+} from "../../lib/check.ts";
+import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
+import { type OptionNames, readOptions } from "../../lib/options.ts";
+import { checkShape, IMPORT_NAMES, type ImportOptions } from "../../matrix/shape.ts";
+import type { Matrix } from "../../matrix/spec.ts";
+import type { Lowbit } from "../../runtime/features.ts";
+import { type GgmlType, ggmlType, ggmlTypeId, ggmlTypeNames } from "../ggml-types.ts";
+import { plain } from "../text.ts";
+import { type Blocks, blocks, WIDE_TQ2_0 } from "./blocks.ts";
+import { u16 } from "./numbers.ts";
+
+/** A tensor of a GGUF file that is a matrix. */
+export interface GgmlTensor {
+  /** As `FileTensor.dtype` has it: "Q4_K", "BF16", … */
+  readonly type: string;
+  readonly rows: number;
+  /** A multiple of the columns of a block. */
+  readonly cols: number;
+  /** Little-endian, as `FileTensor.read` gives it: rows · cols / columns of a block · bytes of a block. */
+  readonly data: Uint8Array;
+  /** What the tensor is called in messages. */
+  readonly name?: string;
+  /** I2_S: which of three layouts it has, which no file says. "x86" is that of the published ones. */
+  readonly layout?: I2sTensors["layout"];
+}
+
+const NAMES: OptionNames<GgmlTensor> = {
+  type: ["dtype"],
+  rows: [],
+  cols: [],
+  data: [],
+  name: [],
+  layout: [],
+};
+
+const DENSE: Readonly<Record<string, DenseType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
+
+/**
+ * A matrix of the tensor's weights: `dequantize()` gives the floats of ggml's dequantize_row_*, bit for bit. Activations are
+ * "int8" unless it is said otherwise, of F32, F16 and BF16 "f32".
+ *
+ * @throws TypeError, RangeError for a wrong argument: a type that is no matrix's, bytes that do not fit the shape, a scale that is
+ * NaN or Infinity; OutOfMemoryError
+ */
+export function matrix(lb: Lowbit, given: GgmlTensor & ImportOptions): Matrix {
+  const options = readOptions<GgmlTensor & ImportOptions>("ggml.matrix", given, { ...NAMES, ...IMPORT_NAMES });
+  const where = placeOf("ggml.matrix", options.name);
+  const { type, data } = checkTensor(where, options);
+  const { rows, cols, activation, kernel } = options;
+  const common = { ...(activation !== undefined && { activation }), ...(kernel !== undefined && { kernel }) };
+  const dense = DENSE[type.name];
+  if (dense !== undefined) {
+    if (activation !== undefined) checkChoice<Activation>(`${where}: activation`, activation, ["f32"]);
+    const words = dense === "float32" ? floats(data) : halves(data);
+    return packDense(lb, { rows, cols, weights: words, ...(dense !== "float32" && { type: dense }) });
+  }
+  if (type.name === "I2_S") {
+    const layout = checkChoice(`${where}: layout`, options.layout, I2S_LAYOUTS);
+    return fromI2s(lb, { rows, cols, layout, packed: data, ...common });
+  }
+  const known = blocksOf(where, type.name, data);
+  const { group, format, levels, table, offsets: shifted } = known;
+  const shape = checkShape(where, format, { rows, cols, groupSize: group, ...common });
+  const count = data.length / type.bytes;
+  const each = type.columns / group;
+  const scales = new Float32Array(count * each);
+  const offsets = new Float32Array(shifted ? scales.length : 0);
+  for (let block = 0; block < count; block++) known.scales(data, block * type.bytes, scales, block * each, offsets);
+  checkFinite(`${where}: scales`, scales);
+  checkFinite(`${where}: offsets`, offsets);
+  const perRow = cols / type.columns;
+  const writeRow = (row: number, out: Uint8Array): void => {
+    for (let block = 0; block < perRow; block++) {
+      known.codes(data, (row * perRow + block) * type.bytes, out, block * type.columns);
+    }
+  };
+  if (format === "ternary") return makeTernary(where, lb, type.name, shape, scales, writeRow);
+  if (format === "binary") {
+    const codes = new Uint8Array(cols);
+    return makePlanes(where, lb, {
+      label: type.name,
+      format,
+      shape,
+      scales: [scales],
+      writeRow: (row, out) => {
+        writeRow(row, codes);
+        for (let col = 0; col < cols; col++) {
+          out[col >> 3] = (out[col >> 3] as number) | ((codes[col] as number) << (col & 7));
+        }
+      },
+    });
+  }
+  return makeWords(where, lb, {
+    label: type.name,
+    format,
+    shape,
+    scales: [scales],
+    ...(shifted && { offsets }),
+    ...(table && { tables: table === "bytes" ? byteTable(levels) : int16Table(levels) }),
+    writeRow,
+    level: (code) => levels[code] as number,
+  });
+}
+
+/**
+ * The tensor's numbers as float32, bit for bit as ggml has them: of the types that have no matrix, too (I8, I16, I32, I64, F64, which
+ * are rounded to float32).
+ *
+ * @throws TypeError, RangeError for a wrong argument
+ */
+export function decode(given: GgmlTensor): Float32Array {
+  const options = readOptions("ggml.decode", given, NAMES);
+  const where = placeOf("ggml.decode", options.name);
+  const { type, data } = checkTensor(where, options);
+  const { rows, cols } = options;
+  const plainNumbers = numbersOf(where, type, data);
+  if (plainNumbers) return plainNumbers;
+  const out = new Float32Array(rows * cols);
+  if (type.name === "I2_S") {
+    decodeI2s(data, checkChoice(`${where}: layout`, options.layout, I2S_LAYOUTS), cols, out);
+    return out;
+  }
+  const known = blocksOf(where, type.name, data);
+  const { group, levels } = known;
+  const each = type.columns / group;
+  const codes = new Uint8Array(type.columns);
+  const scales = new Float32Array(each);
+  const offsets = new Float32Array(each);
+  for (let block = 0, to = 0; block < data.length / type.bytes; block++) {
+    known.codes(data, block * type.bytes, codes, 0);
+    known.scales(data, block * type.bytes, scales, 0, offsets);
+    for (let col = 0; col < type.columns; col++) {
+      const g = Math.floor(col / group);
+      const scaled = (scales[g] as number) * (levels[codes[col] as number] as number);
+      out[to++] = known.offsets ? scaled + (offsets[g] as number) : scaled;
+    }
+  }
+  return out;
+}
+
+function placeOf(where: string, name: unknown): string {
+  return typeof name === "string" ? `${where}: ${plain(name)}` : where;
+}
+
+/** Types and bytes that fit each other. */
+function checkTensor(
+  where: string,
+  { type: name, rows, cols, data: given }: Pick<GgmlTensor, "type" | "rows" | "cols" | "data">,
+): { readonly type: GgmlType; readonly data: Uint8Array } {
+  const type = ggmlType(ggmlTypeId(checkChoice(`${where}: type`, name, ggmlTypeNames())) as number) as GgmlType;
+  checkInteger(`${where}: rows`, rows, 1, MAX_ROWS);
+  checkInteger(`${where}: cols`, cols, 1, MAX_COLS);
+  if (cols % type.columns !== 0) {
+    throw new RangeError(`${where}: cols: expected a multiple of ${type.columns} for ${type.name}, got ${cols}`);
+  }
+  const data = checkArray(`${where}: data`, given, ["Uint8Array"]);
+  const tail = type.tail === 0 ? "" : ` + ${type.tail}`;
+  const shape = `rows ${rows} x cols ${cols} / ${type.columns} x ${type.bytes}${tail}`;
+  checkLength(`${where}: data`, data, ((rows * cols) / type.columns) * type.bytes + type.tail, shape);
+  return { type, data };
+}
+
+function blocksOf(where: string, name: string, data: Uint8Array): Blocks {
+  if (name === "TQ2_0" && hasThrees(data)) return WIDE_TQ2_0;
+  const known = Object.hasOwn(blocks, name) ? blocks[name] : undefined;
+  if (known === undefined) {
+    const expected = [...Object.keys(blocks), ...Object.keys(DENSE), "I2_S"].join(", ");
+    throw new RangeError(`${where}: type: expected one of ${expected}, got ${name}, which has no matrix`);
+  }
+  return known;
+}
+
+function hasThrees(data: Uint8Array): boolean {
+  for (let at = 0; at < data.length; at += 66) {
+    for (let i = at; i < at + 64; i++) {
+      const byte = data[i] as number;
+      if ((byte & (byte >> 1) & 0x55) !== 0) return true;
+    }
+  }
+  return false;
+}
+
+function halves(data: Uint8Array): Uint16Array {
+  return Uint16Array.from({ length: data.length / 2 }, (_, i) => u16(data, 2 * i));
+}
+
+function floats(data: Uint8Array): Float32Array {
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  return Float32Array.from({ length: data.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+}
+
+/** Numbers that have no blocks. */
+function numbersOf(where: string, { name }: GgmlType, data: Uint8Array): Float32Array | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const read = (bytes: number, get: (at: number) => number): Float32Array =>
+    Float32Array.from({ length: data.length / bytes }, (_, i) => get(i * bytes));
+  if (name === "F32") return floats(data);
+  if (name === "F16") return halfToFloat(where, halves(data));
+  if (name === "BF16") return bfloat16ToFloat(where, halves(data));
+  if (name === "F64") return read(8, (at) => view.getFloat64(at, true));
+  if (name === "I8") return read(1, (at) => view.getInt8(at));
+  if (name === "I16") return read(2, (at) => view.getInt16(at, true));
+  if (name === "I32") return read(4, (at) => view.getInt32(at, true));
+  if (name === "I64") return read(8, (at) => Number(view.getBigInt64(at, true)));
+  return undefined;
+}
+
+// Layouts are drawn in formats/ternary/from-i2s.ts. A code 3 is 0, as microsoft/BitNet's kernels for x86 have it.
+function decodeI2s(data: Uint8Array, layout: I2sTensors["layout"], cols: number, out: Float32Array): void {
+  const bytes = out.length / 4;
+  const scale = new DataView(data.buffer, data.byteOffset, data.length).getFloat32(bytes, true);
+  const step = layout === "x86" ? 32 : 16;
+  for (let i = 0; i < bytes; i++) {
+    for (let j = 0; j < 4; j++) {
+      const code = ((data[i] as number) >> (6 - 2 * j)) & 3;
+      const at =
+        layout === "rows"
+          ? (4 * Math.floor(i / cols) + j) * cols + (i % cols)
+          : 4 * (i - (i % step)) + step * j + (i % step);
+      out[at] = code === 3 ? 0 : scale * (code - 1);
+    }
+  }
+}
