@@ -1,4 +1,5 @@
 // Linear layers between a container and a matrix: rows that can be cut, put in another order, and joined.
+import { matrix as ggmlMatrix, rowBytesOf } from "../files/ggml/index.ts";
 import { type DenseType, pack as packDense } from "../formats/dense/index.ts";
 import { pack as packTernary } from "../formats/ternary/index.ts";
 import type { Activation } from "../kernels/types.ts";
@@ -24,7 +25,14 @@ interface TernaryLinear extends Shape {
   readonly scales: Float32Array;
 }
 
-export type Linear = DenseLinear | TernaryLinear;
+/** Blocks of one of ggml's types, row after row. */
+interface GgmlLinear extends Shape {
+  readonly kind: "ggml";
+  readonly type: string;
+  readonly data: Uint8Array;
+}
+
+export type Linear = DenseLinear | TernaryLinear | GgmlLinear;
 
 const DENSE: Readonly<Record<string, DenseType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
@@ -47,8 +55,13 @@ export function readLinear(name: string, tensor: ModelTensor, scale?: ModelTenso
     return { kind, rows, cols, weights };
   }
   if (dtype === "U8" && scale !== undefined && at === undefined) return readBitNet(tensor, scale);
+  const rowBytes = rowBytesOf(dtype, cols);
+  if (rowBytes !== undefined) {
+    const begin = (at ?? 0) * rows * rowBytes;
+    return { kind: "ggml", type: dtype, rows, cols, data: tensor.data.subarray(begin, begin + rows * rowBytes) };
+  }
   throw new RangeError(
-    `load: ${name}: expected weights of type ${Object.keys(DENSE).join(", ")}, or U8 with a weight_scale, got ${dtype}`,
+    `load: ${name}: expected weights of type ${Object.keys(DENSE).join(", ")}, one of ggml's blocks, or U8 with a weight_scale, got ${dtype}`,
   );
 }
 
@@ -84,6 +97,8 @@ export function takeRows(linear: Linear, order: Uint32Array): Linear {
       scales: gather(linear.scales, 1, order),
     };
   }
+  if (linear.kind === "ggml")
+    return { ...linear, rows, data: gather(linear.data, linear.data.length / linear.rows, order) };
   return { ...linear, rows, weights: gather(linear.weights, linear.cols, order) };
 }
 
@@ -116,6 +131,11 @@ export function join(parts: readonly Linear[]): Linear | undefined {
     const ternary = parts as readonly TernaryLinear[];
     return { ...first, rows, codes: concat(ternary.map((p) => p.codes)), scales: concat(ternary.map((p) => p.scales)) };
   }
+  if (first.kind === "ggml") {
+    const blocks = parts as readonly GgmlLinear[];
+    if (!blocks.every(({ type }) => type === first.type)) return undefined;
+    return { ...first, rows, data: concat(blocks.map(({ data }) => data)) };
+  }
   return { ...first, rows, weights: concat((parts as readonly DenseLinear[]).map((part) => part.weights)) };
 }
 
@@ -134,15 +154,25 @@ export function concat<T extends Rows>(parts: readonly T[]): T {
 
 /** A matrix of it, with what is added to the product. */
 export function packLinear(lb: Lowbit, linear: Linear, activation: Activation, bias?: Float32Array): Matrix {
-  const { rows, cols } = linear;
-  const matrix =
-    linear.kind === "ternary"
-      ? packTernary(lb, { rows, cols, codes: linear.codes, scales: linear.scales, activation })
-      : packDense(lb, {
-          rows,
-          cols,
-          weights: linear.weights,
-          ...(linear.kind !== "float32" && { type: linear.kind }),
-        });
+  const matrix = unbiased(lb, linear, activation);
   return bias === undefined ? matrix : matrix.with({ bias });
+}
+
+function unbiased(lb: Lowbit, linear: Linear, activation: Activation): Matrix {
+  const { rows, cols } = linear;
+  if (linear.kind === "ternary") {
+    return packTernary(lb, { rows, cols, codes: linear.codes, scales: linear.scales, activation });
+  }
+  if (linear.kind === "ggml") {
+    const { type, data } = linear;
+    // Lookup tables are for ternary weights: others round activations in the other way.
+    const possible = activation === "lut8" && !type.startsWith("TQ") ? "int8" : activation;
+    return ggmlMatrix(lb, { type, rows, cols, data, activation: possible });
+  }
+  return packDense(lb, {
+    rows,
+    cols,
+    weights: linear.weights,
+    ...(linear.kind !== "float32" && { type: linear.kind }),
+  });
 }

@@ -272,7 +272,7 @@ class Loader {
     const stack = (name: string, rows: number, cols: number): Linear => {
       if (!interleaved) return this.#stacked(name, e, rows, cols);
       const linear = this.#stacked(name, e, cols, rows);
-      if (linear.kind === "ternary") this.#refuse(name, "numbers", linear.kind);
+      if (linear.kind === "ternary" || linear.kind === "ggml") this.#refuse(name, "numbers", linear.kind);
       return transpose(linear as Parameters<typeof transpose>[0]);
     };
     const bias = (name: string, rows: number): Float32Array | undefined =>
@@ -328,6 +328,9 @@ class Loader {
 
   #linear(name: string, rows: number | undefined, cols: number): Linear {
     const tensor = this.#tensor(`${name}.weight`) ?? this.#missing(`${name}.weight`);
+    // It multiplies the product of NVFP4 and of some ternary files.
+    const factor = this.#gguf ? this.#floats(`${name}.scale`) : undefined;
+    if (factor?.some((value) => value !== 1)) this.#refuse(`${name}.scale`, "1", String(factor[0]));
     const linear = readLinear(`${name}.weight`, tensor, this.#tensor(`${name}.weight_scale`));
     if ((rows !== undefined && linear.rows !== rows) || linear.cols !== cols) {
       this.#refuse(`${name}.weight`, `shape [${rows ?? "vocabulary"}, ${cols}]`, `[${linear.rows}, ${linear.cols}]`);

@@ -155,6 +155,12 @@ export function decode(given: GgmlTensor): Float32Array {
   return out;
 }
 
+/** Bytes of a row of a type that is made of blocks; undefined for another, and where the columns do not fill blocks. */
+export function rowBytesOf(name: string, cols: number): number | undefined {
+  const type = Object.hasOwn(blocks, name) ? ggmlType(ggmlTypeId(name) as number) : undefined;
+  return type && cols % type.columns === 0 ? (cols / type.columns) * type.bytes : undefined;
+}
+
 function placeOf(where: string, name: unknown): string {
   return typeof name === "string" ? `${where}: ${plain(name)}` : where;
 }
