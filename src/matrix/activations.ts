@@ -115,6 +115,8 @@ export function quantize(
   else exports.prepare_digits(x, q, stride, byteCols, ratio * (DIGIT_BASE * DIGIT_BASE));
 }
 
+type Changing<T> = { -readonly [K in keyof T]: T[K] };
+
 /**
  * Prepares one token in its slot.
  * @param x address of float32 [byteCols * 8], padded with zeros
@@ -137,27 +139,35 @@ export function prepare(
   const { passes } = slot;
   const { meets, prepare: make } = operands[slot.operand];
   if (!make) throw new Error(`${slot.operand} is prepared by a function of its own`);
-  const ratio = ratioOf(largest);
   const power = normalizer(largest);
   // Two planes side by side give twice the product.
   const twoPlanes = format === "ternary";
-  const shared = { x, byteCols, groupByteCols, activation, ratio, power, twoPlanes, memory: arena.bytes };
-  const placed = (pass: number): Token => {
-    const to = at + pass * slot.bytes;
-    return {
-      ...shared,
-      q: q + pass * byteCols * UNIT_COLS,
-      at: to,
-      beside: to + slot.besideAt,
-      sums: to + slot.sumsAt,
-    };
+  // One plain object, which the passes change: making it of another by `...` took longer than a small product.
+  const token: Changing<Token> = {
+    x,
+    q,
+    at,
+    beside: at + slot.besideAt,
+    sums: at + slot.sumsAt,
+    byteCols,
+    groupByteCols,
+    activation,
+    ratio: ratioOf(largest),
+    power,
+    twoPlanes,
+    memory: arena.bytes,
   };
   if (meets === "integers") {
     quantize(engine, x, q, byteCols * UNIT_COLS, byteCols, passes, largest);
-    for (let pass = 0; pass < passes; pass++) make(exports, placed(pass));
+    for (let pass = 0; pass < passes; pass++) {
+      make(exports, token);
+      token.q += byteCols * UNIT_COLS;
+      token.at += slot.bytes;
+      token.beside += slot.bytes;
+      token.sums += slot.bytes;
+    }
     return factorsOf(passes, largest);
   }
-  const token = placed(0);
   make(exports, token);
   if (activation === "int8") {
     if (offsets) {
