@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { kernels } from "../../../src/kernels/registry.ts";
 import { glvqQuantizer, gptq, hessianOf } from "../../../src/lattice.ts";
+import { storedBytes } from "../../../src/matrix/stored.ts";
 import { bytesFromHex, floatsFromHex } from "../../kernels/vectors.ts";
 import { equalBits, is, nmse, nmseBelow, ok, rejectsWith, throwsWith } from "../../lib/assert.ts";
 import { availableVariants, glvq, type Lowbit, type Matrix, uniform } from "../../lib/library.ts";
@@ -280,14 +281,24 @@ t("takes hostile weights: finite, no worse than nothing", () => {
   ] as const) {
     for (const { name, w } of hostileWeights(rows * cols, rng)) {
       for (const mu of [false, true]) {
-        using(glvq.quantize(lb, w, { rows, cols, groupSize: 64, mu, iterations: 2 }), (matrix) => {
+        const largest = w.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+        let made: Matrix;
+        try {
+          made = glvq.quantize(lb, w, { rows, cols, groupSize: 64, mu, iterations: 2 });
+        } catch (error) {
+          // What stands for weights near the largest float32 may be more than that, which is refused.
+          ok(largest > 1e38, `${name}, ${rows} x ${cols}, ${mu}: ${error}`);
+          ok(
+            error instanceof RangeError && /^glvq\.quantize: \w+: expected weights within float32/.test(error.message),
+          );
+          continue;
+        }
+        using(made, (matrix) => {
           const dense = matrix.dequantize();
-          const largest = w.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
           const bad = dense.findIndex((value) => !Number.isFinite(value));
-          ok(bad < 0 || largest > 1e38, `${name}, ${rows} x ${cols}, ${mu}: ${dense[bad]} at ${bad}`);
+          ok(bad < 0, `${name}, ${rows} x ${cols}, ${mu}: ${dense[bad]} at ${bad}`);
           if (largest === 0) ok(dense.every((value) => value === 0));
-          else if (bad < 0 && largest > 1e-36)
-            ok(nmse(dense, w) <= 1, `${name}, ${rows} x ${cols}, ${mu}: ${nmse(dense, w)}`);
+          else if (largest > 1e-36) ok(nmse(dense, w) <= 1, `${name}, ${rows} x ${cols}, ${mu}: ${nmse(dense, w)}`);
         });
       }
     }
@@ -369,9 +380,9 @@ t("golden vectors", () => {
     for (const { lb } of instances) {
       using(glvq.pack(lb, vectorTensors(vector)), (matrix) => {
         equalBits(matrix.gemv(floatsFromHex(vector.x)), floatsFromHex(vector.int8), "int8");
-        const stored = (matrix as Matrix & { packed?: () => Uint8Array }).packed?.();
         if (!vector.stored) return;
-        equalBits((stored as Uint8Array).subarray(0, vector.stored.length / 2), bytesFromHex(vector.stored), "stored");
+        const stored = storedBytes(matrix).subarray(0, vector.stored.length / 2);
+        equalBits(stored, bytesFromHex(vector.stored), "stored");
       });
     }
   }
