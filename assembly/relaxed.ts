@@ -10,6 +10,10 @@ export {
 } from "./dot/uniform";
 export { gemv_uniform2_int8_16x8_i32 } from "./dot/uniform2";
 export { gemv_uniform2_int8_16x8_u8, gemv_uniform4_int8_16x8_u8, gemv_uniform8_int8_16x8_byte } from "./dot/whole";
+export {
+  gemv_minifloat5_i16_int8_16x32_i32, gemv_minifloat5_int8_16x32_i32, gemv_minifloat6_i16_int8_16x16_i32,
+  gemv_minifloat6_int8_16x16_i32,
+} from "./minifloat/minifloat";
 export { gemm_complex_int8_16x2_i32 } from "./pair/gemm";
 export { gemv_bitplane_bits_16x32_cnt } from "./popcount/bitplane";
 export { dot_bits, dot_sign, popcnt_native, probe } from "./probe";

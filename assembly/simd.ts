@@ -28,6 +28,11 @@ export {
 export { absmax, prepare_f32, prepare_fixed, prepare_float_sums } from "./lut/prepare";
 export { gemv_ternary_lut8_64x8, prepare_ternary_lut8 } from "./lut/ternary";
 export { nan_negative, spin } from "./machine";
+export {
+  gemv_minifloat5_i16_int8_16x32, gemv_minifloat5_int8_16x32, gemv_minifloat6_i16_int8_16x16,
+  gemv_minifloat6_int8_16x16, gemv_minifloat_e4m3_f32_16x4, gemv_minifloat_e4m3i_int8_16x4,
+  gemv_minifloat_e5m2_f32_16x4,
+} from "./minifloat/minifloat";
 export { model_append, model_attend } from "./model/attention";
 export { model_add, model_gate, model_scale, model_soft_cap, model_sum_exp } from "./model/gate";
 export { model_layer_norm, model_rms_norm } from "./model/norm";

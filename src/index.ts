@@ -12,6 +12,7 @@ export * as e8p from "./formats/e8p/index.ts";
 export * as fairy2i from "./formats/fairy2i/index.ts";
 export * as glvq from "./formats/glvq/index.ts";
 export * as lift from "./formats/lift/index.ts";
+export * as minifloat from "./formats/minifloat/index.ts";
 export * as onebit from "./formats/onebit/index.ts";
 export * as ptqtp from "./formats/ptqtp/index.ts";
 export * as pvq from "./formats/pvq/index.ts";

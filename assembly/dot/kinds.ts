@@ -2,6 +2,7 @@
 import { tableDepth, unpackRows, unpackShared } from "../codebook/unpack";
 import { unitBytes } from "./decode";
 import { stripAt, tileAt, unpackBytes, unpackPlane, unpackWords } from "./unpack";
+import { unpackMinifloat } from "../minifloat/minifloat";
 import { pulsesOf } from "../pvq/decode";
 import { unpackPvq } from "../pvq/unpack";
 import { CENTRE } from "../trellis/decode";
@@ -31,6 +32,10 @@ export const COMPANDED: i32 = 19;
 export const PVQ: i32 = 20;
 export const TRELLIS: i32 = 21;
 export const TRELLIS_HALVES: i32 = 22;
+export const MINIFLOAT5: i32 = 23;
+export const MINIFLOAT6: i32 = 24;
+export const MINIFLOAT5_I16: i32 = 25;
+export const MINIFLOAT6_I16: i32 = 26;
 
 /** The code of weight zero of a kind: Σ (code - centre)·x = Σ code·x - centre · Σ x. A table says what it is for its codes. */
 // @ts-ignore: decorator
@@ -49,6 +54,7 @@ export function centre(kind: i32, table: usize): i32 {
     case UNIFORM5:
       return 16;
     case UNIFORM6:
+    case MINIFLOAT5:
       return 32;
     case UNIFORM8:
     case CODEBOOK2_I16:
@@ -58,6 +64,8 @@ export function centre(kind: i32, table: usize): i32 {
     case CODEBOOK3_ROWS:
     case CODEBOOK4_ROWS:
     case TRELLIS_HALVES:
+    case MINIFLOAT5_I16:
+    case MINIFLOAT6_I16:
       return 0;
     case CODEBOOK2:
     case CODEBOOK3:
@@ -71,6 +79,8 @@ export function centre(kind: i32, table: usize): i32 {
       return pulsesOf(table);
     case TRELLIS:
       return CENTRE;
+    case MINIFLOAT6:
+      return 64;
   }
   return 0;
 }
@@ -98,11 +108,14 @@ export function depth(kind: i32, table: usize): i32 {
       return 4;
     case UNIFORM6:
     case COMPANDED:
+    case MINIFLOAT5:
       return 2;
     case CODEBOOK2:
     case CODEBOOK3:
     case CODEBOOK4:
       return tableDepth(table);
+    case MINIFLOAT6:
+      return 1;
   }
   return 1;
 }
@@ -138,6 +151,10 @@ export function unpack(
       return unpackGlvq(w, row, height, byteCols, begin, group, n, out, extra);
     case PVQ:
       return unpackPvq(w, row, height, byteCols, begin, n, out, extra);
+    case MINIFLOAT5:
+      return unpackMinifloat(w, row, byteCols, begin, height, n, out, extra, 5, false, 32);
+    case MINIFLOAT6:
+      return unpackMinifloat(w, row, byteCols, begin, height, n, out, extra, 6, false, 64);
   }
 }
 
@@ -164,5 +181,9 @@ export function unpackWide(
       return unpackTiles(w, row, byteCols, begin, height, n, out, extra, false);
     case TRELLIS_HALVES:
       return unpackTiles(w, row, byteCols, begin, height, n, out, extra, true);
+    case MINIFLOAT5_I16:
+      return unpackMinifloat(w, row, byteCols, begin, height, n, out, extra, 5, true, 0);
+    case MINIFLOAT6_I16:
+      return unpackMinifloat(w, row, byteCols, begin, height, n, out, extra, 6, true, 0);
   }
 }

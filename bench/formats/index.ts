@@ -7,6 +7,7 @@ import { benches as e8p } from "./e8p.ts";
 import type { BenchFormat } from "./format.ts";
 import { benches as glvq } from "./glvq.ts";
 import { benches as lift } from "./lift.ts";
+import { benches as minifloat } from "./minifloat.ts";
 import { benches as planes } from "./planes.ts";
 import { benches as pvq } from "./pvq.ts";
 import { benches as trellis } from "./trellis.ts";
@@ -20,6 +21,7 @@ export const benchFormats: readonly BenchFormat[] = [
   ...e8p,
   ...glvq,
   ...lift,
+  ...minifloat,
   ...planes,
   ...pvq,
   ...trellis,

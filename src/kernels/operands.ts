@@ -125,7 +125,11 @@ const table = {
     },
   },
   /** x itself. */
-  floats: { meets: "x", bytes: () => 32 },
+  floats: {
+    meets: "x",
+    bytes: () => 32,
+    prepare: (exports, { x, at, byteCols, power }) => exports.model_scale(at, x, 8 * byteCols, power),
+  },
   /** Bit planes of x: each word of 32 columns is stored four times. The size depends on how many planes there are. */
   bits: { meets: "x", bytes: () => 4 },
 } as const satisfies Readonly<Record<string, Operand>>;

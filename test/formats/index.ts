@@ -2,6 +2,7 @@
 import { cases as bcq } from "./bcq/case.ts";
 import { cases as codebook } from "./codebook/case.ts";
 import { cases as e8p } from "./e8p/case.ts";
+import { cases as minifloat } from "./minifloat/case.ts";
 import { cases as pvq } from "./pvq/case.ts";
 import { cases as ternary } from "./ternary/case.ts";
 import { cases as trellis } from "./trellis/case.ts";
@@ -11,6 +12,7 @@ export const testFormats = {
   ...bcq,
   ...codebook,
   ...e8p,
+  ...minifloat,
   ...pvq,
   ...ternary,
   ...trellis,
