@@ -16,13 +16,13 @@ import {
 } from "../lib/check.ts";
 import type { OptionNames } from "../lib/options.ts";
 import type { Steps } from "../lib/progress.ts";
-import { type GroupShape, groupsOf } from "../numeric/shape.ts";
+import { type GroupShape, groupsOf, WHOLE_ROW } from "../numeric/shape.ts";
 
 /** Options that every format takes. */
 export interface CommonOptions {
   readonly rows: number;
   readonly cols: number;
-  /** Columns that share a scale: a multiple of what the format says (8 at least), or at least cols. Default: cols. */
+  /** Columns that share a scale: a multiple of what the format says (8 at least), or at least cols, or -1 for cols. Default: cols. */
   readonly groupSize?: number;
   /** How activations are treated (docs/numerics.md). Default "int8". */
   readonly activation?: Activation;
@@ -59,7 +59,7 @@ export function checkShape(where: string, format: FormatName, options: CommonOpt
   const activation = options.activation === undefined ? (possible[0] as Activation) : options.activation;
   checkChoice(`${where}: activation`, activation, possible);
   let groupSize = cols;
-  if (options.groupSize !== undefined) {
+  if (options.groupSize !== undefined && options.groupSize !== WHOLE_ROW) {
     const { chunk } = formatOf(format, activation);
     groupSize = checkInteger(`${where}: groupSize`, options.groupSize, 1, MAX_COLS);
     if (groupSize < cols && groupSize % chunk !== 0) {

@@ -1,10 +1,19 @@
 // What the quantisers share: the shape and the check of their input, and when they hand over.
 import { checkFinite, checkFloats, checkInteger, MAX_COLS, MAX_ROWS } from "../lib/check.ts";
 
+/** The group size of published configurations (GPTQ, AWQ) that stands for all columns of a row. */
+export const WHOLE_ROW = -1;
+
+/** Checks rows, cols and groupSize: cols if it is not given or -1. */
 export function checkGroups(where: string, options: { rows: number; cols: number; groupSize?: number }): GroupShape {
   const rows = checkInteger(`${where}: rows`, options.rows, 1, MAX_ROWS);
   const cols = checkInteger(`${where}: cols`, options.cols, 1, MAX_COLS);
-  return { rows, cols, groupSize: checkInteger(`${where}: groupSize`, options.groupSize ?? cols, 1, MAX_COLS) };
+  const { groupSize = WHOLE_ROW } = options;
+  return {
+    rows,
+    cols,
+    groupSize: groupSize === WHOLE_ROW ? cols : checkInteger(`${where}: groupSize`, groupSize, 1, MAX_COLS),
+  };
 }
 
 /** A row-major matrix, checked by the caller. */

@@ -18,6 +18,7 @@ import {
 import type { Matrix } from "../../matrix/spec.ts";
 import { QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
 import { limitScale } from "../../numeric/scale.ts";
+import { WHOLE_ROW } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { ImportedTable } from "../shared/tensors.ts";
 import { makeWords } from "../shared/word-matrix.ts";
@@ -54,7 +55,7 @@ export interface CodebookQuantizeOptions extends CommonOptions, ProgressOptions 
   readonly bits?: IndexBits;
   /** Where the table comes from, or itself, [2^bits]. Default "rows". */
   readonly table?: CodebookTable | FloatTensor;
-  /** Columns that share a scale. Default: 64 for "nf4" and "fp4", all of a row for a table that is given. */
+  /** Columns that share a scale, -1: all of a row. Default: 64 for "nf4" and "fp4", all of a row for a table that is given. */
   readonly groupSize?: number;
   /** k-means: how much the error of each weight counts, [cols] or [rows, cols]. Default 1. */
   readonly importance?: FloatTensor;
@@ -117,7 +118,7 @@ function checkQuantize(where: string, options: QuantizeOptions): Shape {
   checkChoice(`${where}: table`, table, TABLES);
   const fitted = table === "rows" || table === "matrix";
   if (!fitted && bits !== 4) throw rangeError(`${where}: bits`, `4 for table "${table}"`, bits);
-  if (fitted && groupSize !== undefined) {
+  if (fitted && groupSize !== undefined && groupSize !== WHOLE_ROW) {
     throw rangeError(`${where}: groupSize`, `no groups with table "${table}"`, groupSize);
   }
   const block = BLOCKS[table];
@@ -134,9 +135,8 @@ function checkQuantize(where: string, options: QuantizeOptions): Shape {
  * multiple of 8.
  */
 function storedBits(bits: IndexBits, groupSize: number | undefined, cols: number): IndexBits {
-  const fits =
-    groupSize === undefined || groupSize >= cols || groupSize % formatOf(`codebook${bits}`, "int8").chunk === 0;
-  return fits ? bits : 4;
+  if (groupSize === undefined || groupSize === WHOLE_ROW || groupSize >= cols) return bits;
+  return groupSize % formatOf(`codebook${bits}`, "int8").chunk === 0 ? bits : 4;
 }
 
 function checkBits(where: string, value: unknown): IndexBits {

@@ -15,7 +15,7 @@ export interface TableQuantizerOptions {
   readonly tables: FloatTensor;
   /** [rows, groups]. Default: 1 everywhere. */
   readonly scales?: FloatTensor;
-  /** Columns that share a scale. Default: cols. */
+  /** Columns that share a scale. Default, and -1: cols. */
   readonly groupSize?: number;
 }
 

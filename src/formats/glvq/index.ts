@@ -35,7 +35,7 @@ import { decodeColumn, makeTable, readTable, storedTables, UNITS, type VectorTab
  * basis of their group of columns, z half-integers ±½, ±3/2, … of `bits` bits, F the μ-law or nothing. The paper leaves the
  * range of z and the packing open; both are this library's own, and so is the scale of a row.
  *
- * groupSize: columns that share G, a multiple of 32 (default 128), or cols or more.
+ * groupSize: columns that share G, a multiple of 32 (default 128), or cols or more, or -1 for cols.
  */
 export interface GlvqOptions extends CommonOptions {
   /** Bits of z, 2 to 4; 2 with companding. Default 2. */

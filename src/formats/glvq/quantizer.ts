@@ -13,7 +13,7 @@ export interface GlvqQuantizerOptions {
   readonly cols: number;
   readonly bits: GlvqBits;
   readonly dimension: GlvqDimension;
-  /** Columns that share a basis: a multiple of 32, or at least cols. Default: cols. */
+  /** Columns that share a basis: a multiple of 32, or at least cols. Default, and -1: cols. */
   readonly groupSize?: number;
   /** [groups][d, d]: as `glvq.encode` gives them, and so is what follows. */
   readonly bases: FloatTensor;

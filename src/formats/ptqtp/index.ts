@@ -28,7 +28,7 @@ export interface PtqtpPackOptions extends CommonOptions {
 }
 
 export interface PtqtpQuantizeOptions extends CommonOptions, ProgressOptions {
-  /** Default 128. */
+  /** Default 128; -1: cols. */
   readonly groupSize?: number;
   /** Alternations at most. Default 50. */
   readonly iterations?: number;

@@ -14,7 +14,7 @@ export interface PvqQuantizerOptions {
   readonly vectorSize?: 8 | 16;
   /** Σ |y|. Default 12. */
   readonly pulses?: number;
-  /** Columns that share a scale, a multiple of vectorSize. Default: cols. */
+  /** Columns that share a scale, a multiple of vectorSize. Default, and -1: cols. */
   readonly groupSize?: number;
   /** As of `pvq.quantize`. */
   readonly iterations?: number;

@@ -9,6 +9,7 @@ import {
   MAX_ROWS,
   rangeError,
 } from "../../lib/check.ts";
+import { WHOLE_ROW } from "../../numeric/shape.ts";
 
 export interface ImportShape {
   /** Outputs of the layer. */
@@ -45,7 +46,8 @@ export interface ImportedTable extends ImportShape {
 export function checkImportShape(where: string, shape: ImportShape): ImportShape & { groups: number } {
   const rows = checkInteger(`${where}: rows`, shape.rows, 1, MAX_ROWS);
   const cols = checkInteger(`${where}: cols`, shape.cols, 1, MAX_COLS);
-  const given = shape.groupSize === -1 ? cols : checkInteger(`${where}: groupSize`, shape.groupSize, 1, MAX_COLS);
+  const given =
+    shape.groupSize === WHOLE_ROW ? cols : checkInteger(`${where}: groupSize`, shape.groupSize, 1, MAX_COLS);
   const groupSize = Math.min(given, cols);
   return { rows, cols, groupSize, groups: Math.ceil(cols / groupSize) };
 }

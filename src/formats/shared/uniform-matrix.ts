@@ -3,6 +3,7 @@ import { formatOf } from "../../kernels/formats.ts";
 import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
 import { checkScales, type Shape, zeroOffsets } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
+import { WHOLE_ROW } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { ImportedUniform } from "./tensors.ts";
 import { makeWords } from "./word-matrix.ts";
@@ -12,7 +13,7 @@ import { makeWords } from "./word-matrix.ts";
  * columns of 3 bits are stored as 4 bits, of 5 as 6; groups of 8 as 4 or 8.
  */
 export function storedUniformBits(bits: UniformBits, groupSize: number | undefined, cols: number): UniformBits {
-  if (groupSize === undefined || groupSize >= cols) return bits;
+  if (groupSize === undefined || groupSize === WHOLE_ROW || groupSize >= cols) return bits;
   const wide = UNIFORM_BITS.find((b) => b >= bits && groupSize % formatOf(`uniform${b}`, "int8").chunk === 0);
   // None: checkShape refuses the group, and names what the layout of 8 bits wants, which is least.
   return wide ?? 8;

@@ -12,7 +12,7 @@ export interface UniformQuantizerOptions {
   readonly rows: number;
   readonly cols: number;
   readonly bits: UniformBits;
-  /** Columns that share a scale. Default: cols. */
+  /** Columns that share a scale. Default, and -1: cols. */
   readonly groupSize?: number;
   /** Every zero point is 2^(bits - 1). Default true. */
   readonly symmetric?: boolean;

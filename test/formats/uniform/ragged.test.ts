@@ -77,6 +77,17 @@ t("gptq: rows and columns that end within a word, one group or several", () => {
   }
 });
 
+t("zeros of negative scales keep their sign, with an offset or without", () => {
+  // -1 · (4 - 4) is -0, and so is -0 + -1 · (4 - 4); were 0 added for an offset that is not there, it would be 0.
+  const one = { rows: 1, cols: 1, bits: 3, scales: Float32Array.of(-1) } as const;
+  const want = Float32Array.of(-0);
+  const codes = Uint8Array.of(4);
+  equalBits(uniform.pack(lb, { ...one, codes }).dequantize(), want, "no zeros");
+  equalBits(uniform.pack(lb, { ...one, codes, zeros: Float32Array.of(4) }).dequantize(), want, "zeros");
+  const tensors = { ...one, groupSize: -1, qweight: Uint32Array.of(4), qzeros: Uint32Array.of(3) };
+  equalBits(uniform.fromGptq(lb, tensors).dequantize(), want, "GPTQ, symmetric");
+});
+
 t("gptq: what is too short for the last words is refused", () => {
   const { tensors } = layer(20, 100, 3, -1);
   throwsWith(
