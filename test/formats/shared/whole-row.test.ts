@@ -20,6 +20,7 @@ const OPTIONS: Readonly<Record<string, object>> = {
   bitplane: { bits: 2, activationBits: 4 },
   codebook: { table: "nf4" },
   complex: { scale: "row" },
+  minifloat: { type: "e2m3" },
   uniform: { bits: 3 },
 };
 
