@@ -103,9 +103,6 @@ export function depth(kind: i32, table: usize): i32 {
     case UNIFORM4:
       return 8;
     case UNIFORM5:
-    case E8P:
-    case PVQ:
-      return 4;
     case UNIFORM6:
     case COMPANDED:
     case MINIFLOAT5:
@@ -114,6 +111,9 @@ export function depth(kind: i32, table: usize): i32 {
     case CODEBOOK3:
     case CODEBOOK4:
       return tableDepth(table);
+    case E8P:
+    case PVQ:
+      return 4;
     case MINIFLOAT6:
       return 1;
   }

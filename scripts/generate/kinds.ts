@@ -34,8 +34,8 @@ function cases(some: readonly (readonly [string, Kind])[], result: (kind: Kind) 
     .join("\n");
 }
 
-function depth({ largest = 0 }: Kind): string {
-  return typeof largest === "number" ? String(depthOf(largest)) : largest.text;
+function depth({ largest = 0, depth }: Kind): string {
+  return typeof largest === "number" ? String(depth ?? depthOf(largest)) : largest.text;
 }
 
 export function kindsSource(): string {

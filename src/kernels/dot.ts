@@ -40,6 +40,7 @@ function uniformKind(bits: Exclude<UniformBits, 8>): Kind {
     codes: "bytes",
     centre: 2 ** (bits - 1),
     largest: 2 ** bits - 1,
+    ...(bits === 5 && { depth: 2 }),
     unpack: {
       from: { "dot/decode": ["unitBytes"], "dot/unpack": ["stripAt", "unpackWords"] },
       text: `unpackWords(stripAt(w, row, byteCols, begin, ${bits}), <usize>byteCols * unitBytes(${bits}), height, n, out, ${bits})`,

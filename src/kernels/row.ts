@@ -102,6 +102,8 @@ export interface Kind {
   readonly centre: number | Expression;
   /** Bytes: the largest code, which says how many steps 16-bit lanes take (depthOf); or that number, of a table. */
   readonly largest?: number | Expression;
+  /** Fewer steps than that, where it is cheaper: at 2 sums stay in registers, which below 8 may take less than 4 do. */
+  readonly depth?: 2;
   /**
    * A call that unpacks n units from unit `begin` on of the tile of `height` rows from `row` on to `out`. Names that it may use:
    * w, row, height, byteCols, begin, n, out, extra (what the matrix has besides: a table), group.

@@ -52,8 +52,9 @@ t("each kind is unpacked once, by the function of its width", () => {
 });
 
 t("depth: sums stay in 16 bits, and one step more of twice as many would not", () => {
-  for (const [name, { largest }] of Object.entries(kinds)) {
+  for (const [name, { largest, depth: fewer }] of Object.entries(kinds)) {
     if (typeof largest !== "number") continue;
+    ok(fewer === undefined || fewer < depthOf(largest), `${name}: a depth that is not fewer`);
     const depth = depthOf(largest);
     ok(depth >= 1 && depth <= 64, name);
     ok(2 * 127 * largest * depth <= 32767, name);
