@@ -3,13 +3,13 @@ import { expandScales, makeWeights, type Weights } from "./weights.ts";
 
 const f32 = Math.fround;
 
-/** Below this a scale is raised to it, so that a matrix of zeros has one (BitNet b1.58 does the same). */
+/** The scale of zeros, the least of BitNet b1.58. Means that are not 0 but round to it in float32 become 2^-149. */
 export const smallestScale = 1e-5;
 
 function absMeanScale(w: Float32Array, start: number, end: number): number {
   let sum = 0;
   for (let i = start; i < end; i++) sum += Math.abs(w[i] as number);
-  return f32(Math.max(sum / (end - start), smallestScale));
+  return f32(sum === 0 ? smallestScale : Math.max(sum / (end - start), 2 ** -149));
 }
 
 /**

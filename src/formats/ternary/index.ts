@@ -13,6 +13,7 @@ import {
   type Shape,
 } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
+import { float32Scale } from "../../numeric/scale.ts";
 import { checkWeightArray, groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { CodeWriter } from "../shared/words.ts";
@@ -42,8 +43,9 @@ export interface TernaryQuantizeOptions extends CommonOptions, ProgressOptions {
 const PACK: OptionNames<TernaryPackOptions> = { ...COMMON_NAMES, codes: [], scales: [] };
 const QUANTIZE: OptionNames<TernaryQuantizeOptions> = { ...COMMON_NAMES, ...PROGRESS_NAMES, scale: [] };
 
-// The published quantiser does not let a scale fall below this.
-const MIN_SCALE = 1e-5;
+// The published quantiser does not let a scale fall below this; here it is the scale of zeros alone, so that weights may be tiny.
+const ZEROS_SCALE = 1e-5;
+const scaleOf = (mean: number): number => (mean === 0 ? ZEROS_SCALE : float32Scale(mean, 1));
 
 /**
  * BitNet b1.58 absmean: scale = mean |w|, codes = round(w / scale) half to even, clipped to -1..1.
@@ -110,9 +112,9 @@ function* absmeanScales(
   if (scale !== "row" && options.groupSize === undefined) {
     // All rows are equally long, so the mean of their means is that of the matrix.
     const mean = means.reduce((sum, v) => sum + v, 0) / means.length;
-    return Float32Array.of(Math.max(mean, MIN_SCALE));
+    return Float32Array.of(scaleOf(mean));
   }
-  return Float32Array.from(means, (mean) => Math.max(mean, MIN_SCALE));
+  return Float32Array.from(means, scaleOf);
 }
 
 /**
