@@ -79,10 +79,13 @@ function byteSum(x: Float32Array, start: number): number {
 
 /** The 16 sums of four values in units of 1/256, each rounded to a whole one, halves up (128) or down (127). */
 function nibbleEntries(q: readonly number[], half: 127 | 128): number[] {
-  return Array.from({ length: 16 }, (_, pattern) => {
-    const sum = q.reduce((total, value, bit) => total + ((pattern >> bit) & 1 ? value : -value), 0);
-    return Math.floor((sum + half) / 256);
-  });
+  const entries: number[] = [];
+  for (let pattern = 0; pattern < 16; pattern++) {
+    let sum = 0;
+    for (let bit = 0; bit < 4; bit++) sum += (pattern >> bit) & 1 ? (q[bit] as number) : -(q[bit] as number);
+    entries.push(Math.floor((sum + half) / 256));
+  }
+  return entries;
 }
 
 /** x normalised by a power of two, so that its largest magnitude is in [1, 2) (up to 4 at the top of the range). */

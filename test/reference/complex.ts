@@ -199,16 +199,20 @@ export function gemvComplexExact(
   weights: ComplexWeights,
   x: Complex<Float32Array | Float64Array>,
 ): Complex<Float64Array> {
-  const { rows, cols, planes } = weights;
+  const { rows, cols, groupSize, groups, planes } = weights;
   const y = { re: new Float64Array(rows), im: new Float64Array(rows) };
   for (let row = 0; row < rows; row++) {
     let [re, im] = [0, 0];
-    for (const plane of planes) {
+    for (const { codes, scales, conjugate } of planes) {
       for (let col = 0; col < cols; col++) {
-        const [wr, wi] = complexAt(weights, plane, row, col);
-        const [a, b] = [x.re[col] as number, x.im[col] as number];
-        const c = plane.conjugate === "w" ? -wi : wi;
-        const d = plane.conjugate === "x" ? -b : b;
+        const code = codes[row * cols + col] as number;
+        const group = row * groups + Math.floor(col / groupSize);
+        const wr = reOf(code) * (scales.re[group] as number);
+        const wi = imOf(code) * (scales.im[group] as number);
+        const a = x.re[col] as number;
+        const b = x.im[col] as number;
+        const c = conjugate === "w" ? -wi : wi;
+        const d = conjugate === "x" ? -b : b;
         re += wr * a - c * d;
         im += wr * d + c * a;
       }
@@ -288,11 +292,14 @@ export function gemvComplexInt8(weights: ComplexWeights, x: Complex, together = 
       const sums: Sums = { a: 0, b: 0, c: 0, d: 0 };
       for (let col = group * groupSize; col < Math.min(cols, (group + 1) * groupSize); col++) {
         const code = plane.codes[row * cols + col] as number;
-        const [qa, qb] = [a.q[col] as number, b.q[col] as number];
-        sums.a += reOf(code) * qa;
-        sums.b += imOf(code) * qb;
-        sums.c += reOf(code) * qb;
-        sums.d += imOf(code) * qa;
+        const qa = a.q[col] as number;
+        const qb = b.q[col] as number;
+        const re = reOf(code);
+        const im = imOf(code);
+        sums.a += re * qa;
+        sums.b += im * qb;
+        sums.c += re * qb;
+        sums.d += im * qa;
       }
       return { group, sums };
     });
@@ -307,7 +314,8 @@ function lookUp(blocks: readonly Lut8Block[], isPlus: (col: number) => boolean):
   let sum = 0;
   for (const { start, length, weight, entries } of blocks) {
     for (let k = 0; k < length; k += 4) {
-      const pattern = [0, 1, 2, 3].reduce((bits, i) => bits + (isPlus(start + k + i) ? 2 ** i : 0), 0);
+      let pattern = 0;
+      for (let i = 0; i < 4; i++) if (isPlus(start + k + i)) pattern += 1 << i;
       sum += weight * (entries[k * 4 + pattern] as number);
     }
   }

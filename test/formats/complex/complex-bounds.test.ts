@@ -25,7 +25,7 @@ function codeOf(s: number, t: number): number {
 }
 
 const filled = (length: number, value: (k: number) => number): Float32Array =>
-  Float32Array.from({ length }, (_, k) => value(k));
+  new Float32Array(length).map((_, k) => value(k));
 
 /** Rows of weights that are alike, and of such whose signs are those of Re x or Im x, or the opposite. */
 function extremeCodes(rows: number, cols: number, { re, im }: Complex): Uint8Array {
@@ -41,10 +41,12 @@ function extremeCodes(rows: number, cols: number, { re, im }: Complex): Uint8Arr
     (a) => codeOf(a, -a),
     (_, b) => codeOf(-b, b),
   ];
-  return Uint8Array.from({ length: rows * cols }, (_, i) => {
-    const kind = kinds[Math.floor(i / cols) % kinds.length] as (a: number, b: number) => number;
-    return kind(re[i % cols] as number, im[i % cols] as number);
-  });
+  const codes = new Uint8Array(rows * cols);
+  for (let row = 0; row < rows; row++) {
+    const kind = kinds[row % kinds.length] as (a: number, b: number) => number;
+    for (let col = 0; col < cols; col++) codes[row * cols + col] = kind(re[col] as number, im[col] as number);
+  }
+  return codes;
 }
 
 /** Every kernel of the activation gives what the oracle does. A gemm kernel gets the token twice. */
@@ -57,7 +59,11 @@ function check(activation: Activation, rows: number, x: Complex, label: string, 
   const granularity = groupSize === undefined ? "matrix" : "tile";
   const given: ComplexCase = { rows, cols, groupSize, granularity, codes, scales, conjugate };
   const expected = expectation(weightsOf(given), activation, x);
-  const twice = { re: Float32Array.from([...x.re, ...x.re]), im: Float32Array.from([...x.im, ...x.im]) };
+  const twice = { re: new Float32Array(2 * cols), im: new Float32Array(2 * cols) };
+  for (const at of [0, cols]) {
+    twice.re.set(x.re, at);
+    twice.im.set(x.im, at);
+  }
   for (const { variant, lb } of instances) {
     for (const { name, op, needs } of kernels.filter((k) => k.format === "complex" && k.activation === activation)) {
       if (needs === "relaxed" && variant === "simd") continue;

@@ -52,7 +52,7 @@ export function randomPlane(shape: Shape, rng: Random): GivenPlane {
   const count = scaleCount(shape);
   const scales = (): Float32Array => rng.gaussians(count).map((scale) => scale || 1);
   return {
-    codes: Uint8Array.from({ length: shape.rows * shape.cols }, () => rng.int(0, 3)),
+    codes: new Uint8Array(shape.rows * shape.cols).map(() => rng.int(0, 3)),
     scales: { re: scales(), im: scales() },
   };
 }
@@ -135,15 +135,19 @@ type AnyComplex = Complex<Float32Array | Float64Array>;
  */
 function termPower(weights: ComplexWeights, x: AnyComplex): number {
   const { rows, cols, groupSize, groups, planes } = weights;
+  // Σ |x|² of each group of columns, which all rows have.
+  const squares = new Float64Array(groups);
+  for (let col = 0; col < cols; col++) {
+    const a = x.re[col] as number;
+    const b = x.im[col] as number;
+    squares[Math.floor(col / groupSize)] = (squares[Math.floor(col / groupSize)] as number) + a * a + b * b;
+  }
   let power = 0;
   for (const { scales } of planes) {
-    for (let row = 0; row < rows; row++) {
-      for (let col = 0; col < cols; col++) {
-        const group = row * groups + Math.floor(col / groupSize);
-        const [re, im] = [scales.re[group] as number, scales.im[group] as number];
-        const [a, b] = [x.re[col] as number, x.im[col] as number];
-        power += (re * re + im * im) * (a * a + b * b);
-      }
+    for (let group = 0; group < rows * groups; group++) {
+      const re = scales.re[group] as number;
+      const im = scales.im[group] as number;
+      power += (re * re + im * im) * (squares[group % groups] as number);
     }
   }
   return power;

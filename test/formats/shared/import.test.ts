@@ -93,12 +93,14 @@ function importTable(vector: ImportVector): ImportedBnb {
 function checkTable(vector: ImportVector, rows: number, cols: number, block: number, label: string): void {
   const { layout } = vector;
   const { codes, scales, groupSize, table, rest } = importTable(vector);
-  if (rest === undefined) equalBits(codes, bytesFromHex(vector.codes), `${label}: codes`);
+  const given = bytesFromHex(vector.codes);
+  if (rest === undefined) equalBits(codes, given, `${label}: codes`);
   const entryOf = (code: number): number =>
     layout === "nf4" ? (nf4Table[code] as number) : layout === "fp4" ? (bnbFp4Table[code] as number) : e2m1Of(code);
   const stored = bytesFromHex(vector.scales);
+  const absmax = layout === "nf4" || layout === "fp4" ? floatsFromHex(vector.scales) : undefined;
   const scaleOf = (index: number): number => {
-    if (layout === "nf4" || layout === "fp4") return floatsFromHex(vector.scales)[index] as number;
+    if (absmax) return absmax[index] as number;
     if (layout !== "nvfp4") return e8m0Of(stored[index] as number);
     return f32(e4m3Of(stored[index] as number) * (vector.globalScale as number));
   };
@@ -110,7 +112,7 @@ function checkTable(vector: ImportVector, rows: number, cols: number, block: num
     const group = Math.floor(i / cols) * groups + Math.floor((i % cols) / groupSize);
     const more = rest ? (rest.scales[group] as number) * (table[rest.codes[i] as number] as number) : 0;
     actual[i] = (scales[group] as number) * (table[codes[i] as number] as number) + more;
-    expected[i] = scaleOf(Math.floor(i / block)) * entryOf(bytesFromHex(vector.codes)[i] as number);
+    expected[i] = scaleOf(Math.floor(i / block)) * entryOf(given[i] as number);
   }
   equalValues(actual, expected, `${label}: weights`);
 }
