@@ -17,6 +17,7 @@ export {
   prepare_byte_pairs, prepare_digits, prepare_fields, prepare_pairs, prepare_q8, prepare_quads, prepare_sums,
   prepare_twice, prepare_wide, prepare_wide_pairs,
 } from "./dot/prepare";
+export { expand_scales } from "./dot/scales";
 export {
   gemv_uniform3_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform5_int8_16x8, gemv_uniform6_int8_16x8,
   gemv_uniform8_int8_16x8,

@@ -227,6 +227,17 @@ export interface PrepareExports extends ModelExports {
   prepare_wide(q: number, panel: number, byteCols: number): void;
   prepare_twice(q: number, panel: number, byteCols: number): void;
   prepare_lattice(q: number, tables: number, byteCols: number): void;
+  expand_scales(
+    packed: number,
+    scales: number,
+    offsets: number,
+    rowBegin: number,
+    rowEnd: number,
+    groups: number,
+    perRecord: number,
+    kind: number,
+    factor: number,
+  ): void;
   prepare_bitplane_bits(
     x: number,
     planes: number,

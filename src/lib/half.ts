@@ -23,6 +23,15 @@ export function halfToFloat(where: string, given: Uint16Array): Float32Array {
   return out;
 }
 
+/** The number that the bits of a binary16 are. */
+export function halfValue(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const mantissa = bits & 1023;
+  if (exponent === 31) return mantissa === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (exponent === 0 ? mantissa * 2 ** -24 : (1024 + mantissa) * 2 ** (exponent - 25));
+}
+
 /**
  * bfloat16: the high half of a float32.
  *

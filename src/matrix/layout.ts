@@ -1,4 +1,5 @@
 import { STRIP_ROWS, TILE_ROWS } from "../kernels/types.ts";
+import { makeParts, readRecord, recordBytes, recordValues, type ScaleRecords } from "./scale-records.ts";
 
 /** Columns of a unit: every layout pads columns to whole units, and kernels count in them. */
 export const UNIT_COLS = 8;
@@ -23,6 +24,8 @@ export interface Layout {
   readonly sharedScales: boolean;
   /** Scales are one a row: groups only keep sums within 32 bits. */
   readonly rowScales: boolean;
+  /** In place of float32 scales and offsets: [strip][groups / groups of a record] records. */
+  readonly records?: ScaleRecords | undefined;
   readonly tableBytes: number;
   readonly bytes: number;
 }
@@ -42,13 +45,15 @@ export interface LayoutOptions {
   readonly sharedScales?: boolean;
   /** Not together with offsets or sharedScales. */
   readonly rowScales?: boolean;
+  readonly records?: ScaleRecords | undefined;
   readonly tableBytes?: number;
   /** Longest group whose sums fit int32; a longer one is stored as several with the same scale. */
   readonly maxGroup?: number;
 }
 
 export function makeLayout(options: LayoutOptions): Layout {
-  const { rows, cols, chunk, bitsPerWeight, planes = 1, offsets = false, tableBytes = 0, maxGroup } = options;
+  const { rows, cols, chunk, bitsPerWeight, planes = 1, tableBytes = 0, maxGroup, records } = options;
+  const offsets = records?.offsets ?? options.offsets ?? false;
   const { scaleRows = TILE_ROWS, sharedScales = false, rowScales = false } = options;
   const chunkUnits = chunk / UNIT_COLS;
   const byteCols = Math.ceil(cols / chunk) * chunkUnits;
@@ -57,7 +62,10 @@ export function makeLayout(options: LayoutOptions): Layout {
   const paddedRows = Math.ceil(rows / STRIP_ROWS) * STRIP_ROWS;
   const weightBytes = paddedRows * byteCols * bitsPerWeight;
   const rowsOfScales = sharedScales ? TILE_ROWS : paddedRows;
-  const bytes = weightBytes + rowsOfScales * (rowScales ? 1 : groups) * 4 * (planes + (offsets ? 1 : 0)) + tableBytes;
+  const scaleBytes = records
+    ? (paddedRows / STRIP_ROWS) * (groups / records.groups) * recordBytes(records)
+    : rowsOfScales * (rowScales ? 1 : groups) * 4 * (planes + (offsets ? 1 : 0));
+  const bytes = weightBytes + scaleBytes + tableBytes;
   return {
     byteCols,
     groupByteCols,
@@ -69,6 +77,7 @@ export function makeLayout(options: LayoutOptions): Layout {
     offsets,
     sharedScales,
     rowScales,
+    records,
     tableBytes,
     bytes,
   };
@@ -158,6 +167,15 @@ export function writeGroupValues(
  */
 export function readGroupValues(floats: Float32Array, row: number, layout: Layout, out: Float32Array): void {
   const groupCols = layout.groupByteCols * UNIT_COLS;
+  if (layout.records) {
+    const { scales, offsets } = rowValues(floats, row, layout, layout.records);
+    for (let col = 0; col < out.length; col++) {
+      const group = Math.floor(col / groupCols);
+      const scaled = (scales[group] as number) * (out[col] as number);
+      out[col] = layout.offsets ? scaled + (offsets[group] as number) : scaled;
+    }
+    return;
+  }
   for (let col = 0; col < out.length; col++) {
     const group = Math.floor(col / groupCols);
     const scale = floats[scalesAt(layout) / 4 + scalePlace(row, group, layout)] as number;
@@ -167,4 +185,26 @@ export function readGroupValues(floats: Float32Array, row: number, layout: Layou
       ? scaled + (floats[offsetsAt(layout) / 4 + offsetPlace(row, group, layout)] as number)
       : scaled;
   }
+}
+
+// The scales and offsets of a row that are kept in records.
+function rowValues(
+  floats: Float32Array,
+  row: number,
+  layout: Layout,
+  records: ScaleRecords,
+): { readonly scales: Float32Array; readonly offsets: Float32Array } {
+  const { groups } = layout;
+  const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+  const scales = new Float32Array(groups);
+  const offsets = new Float32Array(groups);
+  const parts = makeParts();
+  const each = recordBytes(records);
+  const strip = (row - (row % STRIP_ROWS)) / STRIP_ROWS;
+  let at = scalesAt(layout) + strip * (groups / records.groups) * each;
+  for (let group = 0; group < groups; group += records.groups, at += each) {
+    readRecord(bytes, at, row % STRIP_ROWS, records, parts);
+    recordValues(records, parts, scales, offsets, group);
+  }
+  return { scales, offsets };
 }

@@ -20,6 +20,7 @@ import {
 } from "./layout.ts";
 import { PackedMatrix } from "./packed.ts";
 import { PackedCore } from "./packed-core.ts";
+import type { ScaleRecords } from "./scale-records.ts";
 import type { Shape } from "./shape.ts";
 import type { ComplexSpec, MatrixSpec } from "./spec.ts";
 
@@ -33,6 +34,11 @@ export interface Content {
   readonly scales: readonly Float32Array[];
   /** Added to every weight of a group: the same lengths. */
   readonly offsets?: Float32Array | undefined;
+  /** In place of scales, which are none then, and of offsets: how they are kept, and what fills the region of the records. */
+  readonly records?: {
+    readonly kind: ScaleRecords;
+    readonly write: (bytes: Uint8Array, layout: Layout) => void;
+  };
   /** Written behind everything else; its length is that of the format's table. */
   readonly tables?: Uint8Array | undefined;
   /** A table that other matrices may read, too (src/runtime/tables.ts). */
@@ -72,6 +78,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
     chunk,
     bitsPerWeight: types ? weightBits(types) : kind === "planes" && bits === 1 ? scales.length : bits,
     planes: scales.length,
+    records: content.records?.kind,
     scaleRows: scaleRows(formatOf(format, activation)),
     offsets: offsets !== undefined,
     sharedScales: content.sharedScales ?? false,
@@ -86,6 +93,11 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
     if (content.shared) shared = shareTable(engine, content.shared);
     const bytes = arena.bytes.subarray(address, address + layout.bytes);
     content.write(bytes.subarray(0, layout.weightBytes), layout);
+    if (content.records) {
+      const region = bytes.subarray(scalesAt(layout), tablesAt(layout));
+      region.fill(0);
+      content.records.write(region, layout);
+    }
     const groupFloats = scaleFloats(layout);
     const floatsAt = (offset: number): Float32Array => {
       const start = (address + offset) / 4;

@@ -1,9 +1,9 @@
 // From activations to results: copy in, prepare, kernel, finish, copy out.
 import { formatOf } from "../kernels/formats.ts";
 import { kindNumber } from "../kernels/kinds.ts";
-import type { Activation, Format, Kernel } from "../kernels/types.ts";
+import { type Activation, type Format, type Kernel, TILE_ROWS } from "../kernels/types.ts";
 import { type Engine, GEMM_SUM_BYTES, GEMM_TILE_BYTES, type Pass } from "../runtime/engine.ts";
-import type { Call } from "../runtime/job.ts";
+import type { Base, Call } from "../runtime/job.ts";
 import { align, type Factors, factorsOf, prepare, prepareBits, quantize, type Slot, slotOf } from "./activations.ts";
 import { offsetsAt, scalesAt, tablesAt, UNIT_COLS } from "./layout.ts";
 import {
@@ -17,6 +17,7 @@ import {
   type Product,
   type TokenSource,
 } from "./passes.ts";
+import { RECORD_KINDS } from "./scale-records.ts";
 import type { Side } from "./side.ts";
 import type { MatrixSpec } from "./spec.ts";
 
@@ -114,6 +115,38 @@ export class RealProduct implements Product {
     return layout.tableBytes > 0 ? address + tablesAt(layout) : layout.planes;
   }
 
+  // Scales that are kept in records become float32 for a tile of rows at a time, in the working space of a thread.
+  get #tileScaleBytes(): number {
+    const { groups, records } = this.#spec.layout;
+    return records ? align(TILE_ROWS * groups * 4 * (records.offsets ? 2 : 1) + 16) : 0;
+  }
+
+  /**
+   * The call that does it, and the arguments of a kernel that are where it writes.
+   * @param at the places of scales and offsets among the arguments of the kernel
+   */
+  #expand(
+    address: number,
+    space: number,
+    at: readonly [scales: number, offsets: number],
+  ): { readonly call: Call; readonly bases: readonly Base[] } | undefined {
+    const { layout } = this.#spec;
+    const { groups, records } = layout;
+    if (!records) return undefined;
+    const rowBytes = groups * 4;
+    // Tiles are multiples of 256 bytes of scales from each other, so that an address is never 0, which would mean none.
+    const scales = space + 16;
+    const places = (first: number, second: number): Base[] => {
+      const bases = [{ at: first, address: scales, rowBytes }];
+      if (records.offsets) bases.push({ at: second, address: scales + TILE_ROWS * rowBytes, rowBytes });
+      return bases;
+    };
+    const kind = RECORD_KINDS[records.kind];
+    const packed = address + scalesAt(layout);
+    const call = this.#engine.expandScales(packed, 0, 0, 0, 0, groups, records.groups, kind, records.factor);
+    return { call: { ...call, bases: places(1, 2) }, bases: places(...at) };
+  }
+
   // Prepare, core and finish of a few tokens, one after the other. Tiles of weights meet every token while cached.
   #few(where: string, address: number, x: Float32Array | TokenSource, n: number, y: Float32Array): Pass {
     const { format, activation, layout, types } = this.#spec;
@@ -125,7 +158,14 @@ export class RealProduct implements Product {
     const yBytes = (Y_BYTES[activation] + (this.#format.workBytes ?? 0)) * paddedRows;
     const sideBytes = this.#side?.tokenBytes ?? 0;
     const { scratchBytes } = this.#engine;
-    const xs = this.#engine.scratch(xBytes + align(3 * qBytes) + n * (passes * (slot.bytes + yBytes) + sideBytes));
+    const threadBytes = this.#tileScaleBytes;
+    const xs = this.#engine.scratch(
+      xBytes +
+        align(3 * qBytes) +
+        n * passes * slot.bytes +
+        align(n * (passes * yBytes + sideBytes)) +
+        this.#engine.threads * threadBytes,
+    );
     const qs = xs + xBytes;
     const slots = qs + align(3 * qBytes);
     const sides = slots + n * passes * slot.bytes;
@@ -144,38 +184,43 @@ export class RealProduct implements Product {
     const scales = address + scalesAt(layout);
     const offsets = layout.offsets ? address + offsetsAt(layout) : 0;
     const extra = this.#extra(address);
-    const calls: Call[] = [];
+    const space = sides + align(n * (passes * yBytes + sideBytes));
+    const expanded = this.#expand(address, space, [1, 11]);
+    const calls: Call[] = expanded ? [expanded.call] : [];
     for (let token = 0; token < n; token++) {
       const { passes: passFactors, together } = factors[token] as Factors;
       const y0 = ys + token * passes * yBytes;
       for (let pass = 0; pass < passes; pass++) {
         const at = slots + (token * passes + pass) * slot.bytes;
-        calls.push(
-          this.#engine.gemv(
-            gemv,
-            address,
-            scales,
-            at,
-            at + slot.besideAt,
-            y0 + pass * yBytes,
-            0,
-            0,
-            paddedRows,
-            byteCols,
-            groupByteCols,
-            passFactors[pass] as number,
-            offsets,
-            at + slot.sumsAt,
-            extra,
-          ),
+        const call = this.#engine.gemv(
+          gemv,
+          address,
+          scales,
+          at,
+          at + slot.besideAt,
+          y0 + pass * yBytes,
+          0,
+          0,
+          paddedRows,
+          byteCols,
+          groupByteCols,
+          passFactors[pass] as number,
+          offsets,
+          at + slot.sumsAt,
+          extra,
         );
+        calls.push(expanded ? { ...call, bases: expanded.bases } : call);
       }
       this.#endToken(calls, y0, yBytes, together, sides + token * sideBytes);
     }
     // Branches are added while the rows of y are in the first-level cache.
     const most = this.#side ? BRANCH_ROWS : paddedRows;
-    const rowStep = n * passes === 1 ? most : Math.min(cachedRows(weightBytes / paddedRows), most);
-    const job = { calls, rows: paddedRows, rowStep, scratchBytes: 0, work: paddedRows * qBytes * n * passes };
+    const rowStep = expanded
+      ? TILE_ROWS
+      : n * passes === 1
+        ? most
+        : Math.min(cachedRows(weightBytes / paddedRows), most);
+    const job = { calls, rows: paddedRows, rowStep, scratchBytes: threadBytes, work: paddedRows * qBytes * n * passes };
     return { job, finish: () => this.#copyOut(ys, passes * yBytes, n, y) };
   }
 
@@ -201,7 +246,8 @@ export class RealProduct implements Product {
     const sumBytes = align(even * groups * 4);
     const yBytes = paddedRows * 4;
     const sideBytes = this.#side?.tokenBytes ?? 0;
-    const threadBytes = GEMM_TILE_BYTES + even * GEMM_SUM_BYTES;
+    const kernelBytes = align(GEMM_TILE_BYTES + even * GEMM_SUM_BYTES);
+    const threadBytes = kernelBytes + this.#tileScaleBytes;
     const { scratchBytes } = this.#engine;
     const xs = this.#engine.scratch(
       xBytes +
@@ -237,33 +283,33 @@ export class RealProduct implements Product {
       exports.prepare_sums(q, sums + i * groups * 4, floatSums + i * groups * 4, byteCols, groupByteCols);
       if (i % 2 === 0) pairs(q, q + qBytes, panel + i * panelBytes, byteCols);
     }
-    const calls = [
-      this.#engine.gemm(
-        kernel,
-        address,
-        address + scalesAt(layout),
-        panel,
-        sums,
-        factors,
-        ys,
-        scratch,
-        0,
-        0,
-        paddedRows,
-        byteCols,
-        groupByteCols,
-        even,
-        layout.offsets ? address + offsetsAt(layout) : 0,
-        floatSums,
-        kindNumber(this.#format.kind),
-        this.#extra(address),
-      ),
-    ];
+    const expanded = this.#expand(address, scratch + kernelBytes, [1, 13]);
+    const gemm = this.#engine.gemm(
+      kernel,
+      address,
+      address + scalesAt(layout),
+      panel,
+      sums,
+      factors,
+      ys,
+      scratch,
+      0,
+      0,
+      paddedRows,
+      byteCols,
+      groupByteCols,
+      even,
+      layout.offsets ? address + offsetsAt(layout) : 0,
+      floatSums,
+      kindNumber(this.#format.kind),
+      this.#extra(address),
+    );
+    const calls: Call[] = expanded ? [expanded.call, { ...gemm, bases: expanded.bases }] : [gemm];
     for (let token = 0; token < n; token++) {
       const y0 = ys + token * passes * yBytes;
       this.#endToken(calls, y0, yBytes, together[token] as number, sides + token * sideBytes);
     }
-    const rowStep = this.#side ? BRANCH_ROWS : paddedRows;
+    const rowStep = expanded ? TILE_ROWS : this.#side ? BRANCH_ROWS : paddedRows;
     const job = { calls, rows: paddedRows, rowStep, scratchBytes: threadBytes, work: paddedRows * qBytes * even };
     return { job, finish: () => this.#copyOut(ys, passes * yBytes, n, y) };
   }

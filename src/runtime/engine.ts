@@ -98,6 +98,10 @@ export class Engine implements Machine {
     return this.#call(exportOf(kernel), args, 7, 6);
   }
 
+  expandScales(...args: Parameters<PrepareExports["expand_scales"]>): Call {
+    return this.#call("expand_scales", args, 3);
+  }
+
   complexGemv(kernel: Kernel, ...args: Parameters<ComplexGemv>): Call {
     return this.#call(exportOf(kernel), args, 5);
   }

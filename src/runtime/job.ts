@@ -10,6 +10,17 @@ export interface Call {
   readonly rowAt: number;
   /** args[scratchAt] is working space of the first thread, that of the others follows; -1 where none is needed. */
   readonly scratchAt: number;
+  /**
+   * Arguments that are addresses in the working space, too, less so many bytes a row of the first row: what is made there for a
+   * few rows at a time is found as if it were there for all.
+   */
+  readonly bases?: readonly Base[];
+}
+
+export interface Base {
+  readonly at: number;
+  readonly address: number;
+  readonly rowBytes: number;
 }
 
 export interface Job {
@@ -30,7 +41,8 @@ export type Exports = readonly ((...args: number[]) => number | undefined)[];
 export function computeRows(exports: Exports, { calls, rowStep }: Job, begin: number, end: number): void {
   for (let row = begin; row < end; row += rowStep) {
     const rowEnd = Math.min(row + rowStep, end);
-    for (const { export: index, args, rowAt } of calls) {
+    for (const { export: index, args, rowAt, bases } of calls) {
+      if (bases) for (const { at, address, rowBytes } of bases) args[at] = address - row * rowBytes;
       args[rowAt] = row;
       args[rowAt + 1] = rowEnd;
       (exports[index] as Exports[number])(...args);
@@ -41,13 +53,14 @@ export function computeRows(exports: Exports, { calls, rowStep }: Job, begin: nu
 /** Doubles of a record, and of its head and of a call's without arguments. */
 export const RECORD_LENGTH = 8192;
 const HEAD = 6;
-const CALL_HEAD = 4;
+const CALL_HEAD = 5;
+const BASE_LENGTH = 3;
 type Head = readonly [number, number, number, number, number, number];
-type CallHead = readonly [number, number, number, number];
+type CallHead = readonly [number, number, number, number, number];
 
 /** Doubles that a job takes in a record. */
 export function recordLength({ calls }: Job): number {
-  return calls.reduce((sum, { args }) => sum + CALL_HEAD + args.length, HEAD);
+  return calls.reduce((sum, { args, bases = [] }) => sum + CALL_HEAD + args.length + BASE_LENGTH * bases.length, HEAD);
 }
 
 /** Writes a job, and the rows of a range that one thread takes at a time. */
@@ -55,12 +68,18 @@ export function encode(job: Job, chunkRows: number, record: Float64Array): void 
   const { calls, rows, rowStep, scratchBytes, work } = job;
   record.set([chunkRows, rows, rowStep, scratchBytes, work, calls.length]);
   let at = HEAD;
-  for (const { export: index, args, rowAt, scratchAt } of calls) {
+  for (const { export: index, args, rowAt, scratchAt, bases = [] } of calls) {
     record[at++] = index;
     record[at++] = rowAt;
     record[at++] = scratchAt;
     record[at++] = args.length;
+    record[at++] = bases.length;
     for (const arg of args) record[at++] = arg;
+    for (const base of bases) {
+      record[at++] = base.at;
+      record[at++] = base.address;
+      record[at++] = base.rowBytes;
+    }
   }
 }
 
@@ -73,12 +92,21 @@ export function decode(record: Float64Array, thread: number): { job: Job; chunkR
   const calls: Call[] = [];
   let at = HEAD;
   for (let i = 0; i < count && at < record.length; i++) {
-    const [index, rowAt, scratchAt, length] = record.subarray(at, at + CALL_HEAD) as unknown as CallHead;
+    const [index, rowAt, scratchAt, length, baseCount] = record.subarray(at, at + CALL_HEAD) as unknown as CallHead;
     at += CALL_HEAD;
     const args = Array.from(record.subarray(at, at + length));
     if (scratchAt >= 0) args[scratchAt] = (args[scratchAt] as number) + thread * scratchBytes;
-    calls.push({ export: index, args, rowAt, scratchAt });
     at += length;
+    const bases: Base[] = [];
+    for (let j = 0; j < baseCount && at < record.length; j++, at += BASE_LENGTH) {
+      const [place, address, rowBytes] = record.subarray(at, at + BASE_LENGTH) as unknown as readonly [
+        number,
+        number,
+        number,
+      ];
+      bases.push({ at: place, address: address + thread * scratchBytes, rowBytes });
+    }
+    calls.push({ export: index, args, rowAt, scratchAt, bases });
   }
   return { job: { calls, rows, rowStep, scratchBytes, work }, chunkRows };
 }

@@ -5,10 +5,10 @@
 
 import { E2M1_DOUBLED } from "../../formats/codebook/published.ts";
 import type { FormatName } from "../../kernels/types.ts";
-import { e4m3Value } from "../../lib/half.ts";
+import type { Parts, ScaleRecords } from "../../matrix/scale-records.ts";
 import { type GridData, IQ1, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./grid-data.ts";
 import { gridOf } from "./grids.ts";
-import { f16, halfValue, nibble, nibbles, u16, u32 } from "./numbers.ts";
+import { nibble, nibbles, u16, u32 } from "./numbers.ts";
 
 export interface Blocks {
   /** Columns that share a scale. */
@@ -16,28 +16,40 @@ export interface Blocks {
   /** What kernels see it as, and what each of its codes stands for there. */
   readonly format: FormatName;
   readonly levels: readonly number[];
-  readonly offsets?: true;
   /** Whether kernels look levels up in a table, and how wide its entries are. */
   readonly table?: "bytes" | "int16";
   /** Writes the codes of the block at `at`. */
   readonly codes: (b: Uint8Array, at: number, out: Uint8Array, to: number) => void;
-  /** Writes its scales, and its offsets if it has some. */
-  readonly scales: (b: Uint8Array, at: number, scales: Float32Array, to: number, offsets: Float32Array) => void;
+  /** How scales and offsets are kept; a record a block. */
+  readonly records: ScaleRecords;
+  /** Reads the record of the block at `at`. */
+  readonly parts: (b: Uint8Array, at: number, parts: Parts) => void;
 }
+
+const ONE: ScaleRecords = { kind: "halves", groups: 1, factor: 1, offsets: false };
+const TWO: ScaleRecords = { ...ONE, offsets: true };
+const records = (kind: ScaleRecords["kind"], groups: number, factor = 1, offsets = false): ScaleRecords => ({
+  kind,
+  groups,
+  factor,
+  offsets,
+});
 
 /** Levels of uniform codes as the kernels see them: less half of their number. */
 const centred = (bits: number): readonly number[] => Array.from({ length: 2 ** bits }, (_, i) => i - 2 ** (bits - 1));
 /** Codes as they are. */
 const counted = (bits: number): readonly number[] => Array.from({ length: 2 ** bits }, (_, i) => i);
 
-/** One half in front of the block. */
-const half: Blocks["scales"] = (b, at, scales, to) => {
-  scales[to] = f16(b, at);
-};
-/** d and m. */
-const halves: Blocks["scales"] = (b, at, scales, to, offsets) => {
-  scales[to] = f16(b, at);
-  offsets[to] = f16(b, at + 2);
+/** A half of the block. */
+function half(place: number): Blocks["parts"] {
+  return (b, at, parts) => {
+    parts.d = u16(b, at + place);
+  };
+}
+/** Two halves in front of it. */
+const halves: Blocks["parts"] = (b, at, parts) => {
+  parts.d = u16(b, at);
+  parts.m = u16(b, at + 2);
 };
 
 /** Fields of 2 bits, four columns that are `apart` in a byte. */
@@ -68,13 +80,12 @@ function sixes(b: Uint8Array, at: number, g: number): [scale: number, minimum: n
   return [(s(4 + g) & 15) | ((s(g - 4) >> 6) << 4), (s(4 + g) >> 4) | ((s(g) >> 6) << 4)];
 }
 
-const superScales: Blocks["scales"] = (b, at, scales, to, offsets) => {
-  const d = f16(b, at);
-  const dmin = f16(b, at + 2);
+const superParts: Blocks["parts"] = (b, at, parts) => {
+  halves(b, at, parts);
   for (let g = 0; g < 8; g++) {
     const [scale, minimum] = sixes(b, at + 4, g);
-    scales[to + g] = d * scale;
-    offsets[to + g] = -(dmin * minimum);
+    parts.s[g] = scale;
+    parts.o[g] = minimum;
   }
 };
 
@@ -88,12 +99,6 @@ const negate = (out: Uint8Array, to: number, n: number): void => {
 const IQ4 = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
 // An integer table, without the -0 of E2M1.
 const FP4: readonly number[] = E2M1_DOUBLED.map((level) => level + 0);
-
-/** Unsigned E4M3, where all ones are 0 and the eighth bit nothing, except that 255 is no exception: 480. */
-function ue4m3(byte: number): number {
-  if (byte === 0 || byte === 127) return 0;
-  return (byte & 127) === 127 ? 480 : e4m3Value(byte & 127);
-}
 
 /** Levels of a grid and, behind as many as `signAt`, their negatives: code = level + signAt · (1 for minus). */
 function signed(levels: readonly number[], signAt: number): readonly number[] {
@@ -127,19 +132,19 @@ function point(grid: GridData, index: number, signs: number, signAt: number, out
   }
 }
 
-/** d · (S + 1/2) · factor of nibbles S. */
-function nibbleScales(at: number, n: number, factor: number): Blocks["scales"] {
-  return (b, block, scales, to) => {
-    const d = f16(b, block) * factor;
-    for (let g = 0; g < n; g++) scales[to + g] = d * (2 * nibble(b, block + at, g) + 1);
+/** A half in front, and 2 S + 1 of n nibbles S. */
+function nibbleParts(place: number, n: number): Blocks["parts"] {
+  return (b, at, parts) => {
+    parts.d = u16(b, at);
+    for (let g = 0; g < n; g++) parts.s[g] = 2 * nibble(b, at + place, g) + 1;
   };
 }
 
-/** S is the four highest bits of the words at `at`, which are `apart` bytes from each other. */
-function wordScales(at: number, apart: number, factor: number): Blocks["scales"] {
-  return (b, block, scales, to) => {
-    const d = f16(b, block) * factor;
-    for (let g = 0; g < 8; g++) scales[to + g] = d * (2 * (u32(b, block + at + g * apart) >>> 28) + 1);
+/** The same where S is the four highest bits of words that are `apart` bytes from each other. */
+function wordParts(place: number, apart: number): Blocks["parts"] {
+  return (b, at, parts) => {
+    parts.d = u16(b, at);
+    for (let g = 0; g < 8; g++) parts.s[g] = 2 * (u32(b, at + place + g * apart) >>> 28) + 1;
   };
 }
 
@@ -147,7 +152,7 @@ const five = { format: "uniform6", levels: /* @__PURE__ */ centred(6) } as const
 const table4 = { format: "codebook4", table: "bytes" } as const;
 const table3 = { format: "codebook3", table: "bytes" } as const;
 const iq4 = { format: "codebook4_i16", table: "int16", levels: IQ4, group: 32 } as const;
-const plain4 = { ...table4, levels: /* @__PURE__ */ counted(4), group: 32, offsets: true } as const;
+const plain4 = { ...table4, levels: /* @__PURE__ */ counted(4), group: 32 } as const;
 const ternary = { format: "ternary", levels: /* @__PURE__ */ centred(2), group: 256 } as const;
 const twos = { format: "uniform2", levels: NEGATED } as const;
 /** Levels that fill the table of 16 entries, where groups of 16 columns rule out codes of 3 bits. */
@@ -157,7 +162,6 @@ const fill = (levels: readonly number[]): readonly number[] => [
 ];
 
 const tq2: Blocks["codes"] = (b, at, out, to) => pairs(b, at, 64, 32, out, to);
-const tq2Scale: Blocks["scales"] = (b, at, scales, to) => half(b, at + 64, scales, to, scales);
 
 /** TQ2_0 with codes 3, which its quantiser never writes. */
 export const WIDE_TQ2_0: Blocks = {
@@ -167,9 +171,8 @@ export const WIDE_TQ2_0: Blocks = {
     tq2(b, at, out, to);
     negate(out, to, 256);
   },
-  scales: (b, at, scales, to) => {
-    scales[to] = -f16(b, at + 64);
-  },
+  records: { ...ONE, factor: -1 },
+  parts: half(64),
 };
 
 /** By the name of the type. */
@@ -181,7 +184,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     codes: (b, at, out, to) => {
       for (let i = 0; i < 128; i++) out[to + i] = ((b[at + 2 + (i >> 3)] as number) >> (i & 7)) & 1;
     },
-    scales: half,
+    records: ONE,
+    parts: half(0),
   },
   Q2_0: {
     ...twos,
@@ -190,9 +194,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
       pairs(b, at + 2, 16, 1, out, to);
       negate(out, to, 64);
     },
-    scales: (b, at, scales, to) => {
-      scales[to] = -f16(b, at);
-    },
+    records: { ...ONE, factor: -1 },
+    parts: half(0),
   },
   TQ1_0: {
     ...ternary,
@@ -207,7 +210,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
       trits(at + 32, 16, 5);
       trits(at + 48, 4, 4);
     },
-    scales: (b, at, scales, to) => half(b, at + 52, scales, to, scales),
+    records: ONE,
+    parts: half(52),
   },
   TQ2_0: {
     ...ternary,
@@ -215,29 +219,32 @@ export const blocks: Readonly<Record<string, Blocks>> = {
       tq2(b, at, out, to);
       add(out, to, 256, 1);
     },
-    scales: tq2Scale,
+    records: ONE,
+    parts: half(64),
   },
   Q4_0: {
     format: "uniform4",
     levels: /* @__PURE__ */ centred(4),
     group: 32,
     codes: (b, at, out, to) => nibbles(b, at + 2, out, to),
-    scales: half,
+    records: ONE,
+    parts: half(0),
   },
-  Q4_1: { ...plain4, codes: (b, at, out, to) => nibbles(b, at + 4, out, to), scales: halves },
+  Q4_1: { ...plain4, codes: (b, at, out, to) => nibbles(b, at + 4, out, to), records: TWO, parts: halves },
   Q5_0: {
     format: "uniform5",
     levels: /* @__PURE__ */ centred(5),
     group: 32,
     codes: (b, at, out, to) => fives(b, at + 2, at + 6, out, to, 0),
-    scales: half,
+    records: ONE,
+    parts: half(0),
   },
   Q5_1: {
     ...five,
     group: 32,
-    offsets: true,
     codes: (b, at, out, to) => fives(b, at + 4, at + 8, out, to, 32),
-    scales: halves,
+    records: TWO,
+    parts: halves,
   },
   Q8_0: {
     format: "uniform8",
@@ -246,22 +253,21 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     codes: (b, at, out, to) => {
       for (let i = 0; i < 32; i++) out[to + i] = (b[at + 2 + i] as number) ^ 0x80;
     },
-    scales: half,
+    records: ONE,
+    parts: half(0),
   },
   Q2_K: {
     format: "codebook2",
     table: "bytes",
     levels: /* @__PURE__ */ counted(2),
     group: 16,
-    offsets: true,
     codes: (b, at, out, to) => pairs(b, at + 16, 64, 32, out, to),
-    scales: (b, at, scales, to, offsets) => {
-      const d = f16(b, at + 80);
-      const dmin = f16(b, at + 82);
+    records: /* @__PURE__ */ records("nibbles", 16, 1, true),
+    parts: (b, at, parts) => {
+      halves(b, at + 80, parts);
       for (let g = 0; g < 16; g++) {
-        const byte = b[at + g] as number;
-        scales[to + g] = d * (byte & 15);
-        offsets[to + g] = -(dmin * (byte >> 4));
+        parts.s[g] = (b[at + g] as number) & 15;
+        parts.o[g] = (b[at + g] as number) >> 4;
       }
     },
   },
@@ -276,12 +282,13 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         out[to + i] = (out[to + i] as number) + 4 + 4 * (((b[at + (i & 31)] as number) >> (i >> 5)) & 1);
       }
     },
-    scales: (b, at, scales, to) => {
-      const d = f16(b, at + 108);
+    records: /* @__PURE__ */ records("bytes", 16),
+    parts: (b, at, parts) => {
+      parts.d = u16(b, at + 108);
       for (let g = 0; g < 16; g++) {
         const low = ((b[at + 96 + (g & 7)] as number) >> (4 * (g >> 3))) & 15;
         const high = ((b[at + 104 + (g & 3)] as number) >> (2 * (g >> 2))) & 3;
-        scales[to + g] = d * ((low | (high << 4)) - 32);
+        parts.s[g] = (low | (high << 4)) - 32;
       }
     },
   },
@@ -290,12 +297,12 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     codes: (b, at, out, to) => {
       for (let i = 0; i < 4; i++) nibbles(b, at + 16 + 32 * i, out, to + 64 * i, 32);
     },
-    scales: superScales,
+    records: /* @__PURE__ */ records("bytes", 8, 1, true),
+    parts: superParts,
   },
   Q5_K: {
     ...five,
     group: 32,
-    offsets: true,
     codes: (b, at, out, to) => {
       for (let i = 0; i < 4; i++) nibbles(b, at + 48 + 32 * i, out, to + 64 * i, 32);
       for (let i = 0; i < 256; i++) {
@@ -303,7 +310,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         out[to + i] = (out[to + i] as number) + 16 * high + 32;
       }
     },
-    scales: superScales,
+    records: /* @__PURE__ */ records("bytes", 8, 1, true),
+    parts: superParts,
   },
   Q6_K: {
     format: "uniform6",
@@ -318,21 +326,23 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         }
       }
     },
-    scales: (b, at, scales, to) => {
-      const d = f16(b, at + 208);
-      for (let g = 0; g < 16; g++) scales[to + g] = d * (((b[at + 192 + g] as number) << 24) >> 24);
+    records: /* @__PURE__ */ records("bytes", 16),
+    parts: (b, at, parts) => {
+      parts.d = u16(b, at + 208);
+      for (let g = 0; g < 16; g++) parts.s[g] = b[at + 192 + g] as number;
     },
   },
-  IQ4_NL: { ...iq4, codes: (b, at, out, to) => nibbles(b, at + 2, out, to), scales: half },
+  IQ4_NL: { ...iq4, codes: (b, at, out, to) => nibbles(b, at + 2, out, to), records: ONE, parts: half(0) },
   IQ4_XS: {
     ...iq4,
     codes: (b, at, out, to) => {
       for (let g = 0; g < 8; g++) nibbles(b, at + 8 + 16 * g, out, to + 32 * g);
     },
-    scales: (b, at, scales, to) => {
-      const d = f16(b, at);
+    records: /* @__PURE__ */ records("bytes", 8),
+    parts: (b, at, parts) => {
+      parts.d = u16(b, at);
       const high = u16(b, at + 2);
-      for (let g = 0; g < 8; g++) scales[to + g] = d * ((nibble(b, at + 4, g) | (((high >> (2 * g)) & 3) << 4)) - 32);
+      for (let g = 0; g < 8; g++) parts.s[g] = (nibble(b, at + 4, g) | (((high >> (2 * g)) & 3) << 4)) - 32;
     },
   },
   MXFP4: {
@@ -340,9 +350,9 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     levels: FP4,
     group: 32,
     codes: (b, at, out, to) => nibbles(b, at + 1, out, to),
-    // Half of 2^(e - 127), as levels are doubled. 255 is no NaN here.
-    scales: (b, at, scales, to) => {
-      scales[to] = 2 ** ((b[at] as number) - 128);
+    records: /* @__PURE__ */ records("e8m0", 1),
+    parts: (b, at, parts) => {
+      parts.s[0] = b[at] as number;
     },
   },
   NVFP4: {
@@ -352,8 +362,9 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     codes: (b, at, out, to) => {
       for (let g = 0; g < 4; g++) nibbles(b, at + 4 + 8 * g, out, to + 16 * g, 8);
     },
-    scales: (b, at, scales, to) => {
-      for (let g = 0; g < 4; g++) scales[to + g] = ue4m3(b[at + g] as number) / 2;
+    records: /* @__PURE__ */ records("e4m3", 4),
+    parts: (b, at, parts) => {
+      for (let g = 0; g < 4; g++) parts.s[g] = b[at + g] as number;
     },
   },
   IQ2_XXS: {
@@ -367,7 +378,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         point(IQ2_XXS, b[group + (v & 3)] as number, signs, 4, out, to + 8 * v);
       }
     },
-    scales: wordScales(6, 8, 1 / 8),
+    records: /* @__PURE__ */ records("bytes", 8, 1 / 8),
+    parts: wordParts(6, 8),
   },
   IQ2_XS: {
     ...table4,
@@ -379,7 +391,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         point(IQ2_XS, word & 511, evenSigns(word >> 9), 4, out, to + 8 * v);
       }
     },
-    scales: nibbleScales(66, 16, 1 / 8),
+    records: /* @__PURE__ */ records("bytes", 16, 1 / 8),
+    parts: nibbleParts(66, 16),
   },
   IQ2_S: {
     ...table4,
@@ -391,7 +404,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         point(IQ2_S, (b[at + 2 + v] as number) | (high << 8), b[at + 34 + v] as number, 4, out, to + 8 * v);
       }
     },
-    scales: nibbleScales(74, 16, 1 / 8),
+    records: /* @__PURE__ */ records("bytes", 16, 1 / 8),
+    parts: nibbleParts(74, 16),
   },
   IQ3_XXS: {
     ...table4,
@@ -403,7 +417,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         point(IQ3_XXS, b[at + 2 + v] as number, signs >> (4 * (v & 1)), 8, out, to + 4 * v);
       }
     },
-    scales: wordScales(66, 4, 1 / 4),
+    records: /* @__PURE__ */ records("bytes", 8, 1 / 4),
+    parts: wordParts(66, 4),
   },
   IQ3_S: {
     ...table4,
@@ -416,7 +431,8 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         point(IQ3_S, (b[at + 2 + v] as number) | (high << 8), signs, 8, out, to + 4 * v);
       }
     },
-    scales: nibbleScales(106, 8, 1),
+    records: /* @__PURE__ */ records("bytes", 8),
+    parts: nibbleParts(106, 8),
   },
   IQ1_S: {
     ...table3,
@@ -429,9 +445,10 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         point(IQ1, index, word & 0x8000 ? 0xff : 0, 4, out, to + 8 * v);
       }
     },
-    scales: (b, at, scales, to) => {
-      const d = f16(b, at) / 8;
-      for (let g = 0; g < 8; g++) scales[to + g] = d * (2 * ((u16(b, at + 34 + 2 * g) >> 12) & 7) + 1);
+    records: /* @__PURE__ */ records("bytes", 8, 1 / 8),
+    parts: (b, at, parts) => {
+      parts.d = u16(b, at);
+      for (let g = 0; g < 8; g++) parts.s[g] = 2 * ((u16(b, at + 34 + 2 * g) >> 12) & 7) + 1;
     },
   },
   IQ1_M: {
@@ -444,12 +461,11 @@ export const blocks: Readonly<Record<string, Blocks>> = {
         point(IQ1, (b[at + v] as number) | ((bits & 7) << 8), bits & 8 ? 0xff : 0, 4, out, to + 8 * v);
       }
     },
-    scales: (b, at, scales, to) => {
-      let bits = 0;
-      for (let i = 3; i >= 0; i--) bits = (bits << 4) | (u16(b, at + 48 + 2 * i) >> 12);
-      const d = halfValue(bits) / 8;
-      for (let g = 0; g < 16; g++)
-        scales[to + g] = d * (2 * ((u16(b, at + 48 + 2 * (g >> 2)) >> (3 * (g & 3))) & 7) + 1);
+    records: /* @__PURE__ */ records("bytes", 16, 1 / 8),
+    parts: (b, at, parts) => {
+      parts.d = 0;
+      for (let i = 3; i >= 0; i--) parts.d = (parts.d << 4) | (u16(b, at + 48 + 2 * i) >> 12);
+      for (let g = 0; g < 16; g++) parts.s[g] = 2 * ((u16(b, at + 48 + 2 * (g >> 2)) >> (3 * (g & 3))) & 7) + 1;
     },
   },
 };

@@ -6,7 +6,7 @@ import { makeWords } from "../../formats/shared/word-matrix.ts";
 import { I2S_LAYOUTS, type I2sTensors } from "../../formats/ternary/from-i2s.ts";
 import { fromI2s } from "../../formats/ternary/index.ts";
 import { makeTernary } from "../../formats/ternary/matrix.ts";
-import type { Activation } from "../../kernels/types.ts";
+import { type Activation, STRIP_ROWS } from "../../kernels/types.ts";
 import {
   checkArray,
   checkChoice,
@@ -18,6 +18,7 @@ import {
 } from "../../lib/check.ts";
 import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
 import { type OptionNames, readOptions } from "../../lib/options.ts";
+import { makeParts, recordBytes, recordValues, writeRecord } from "../../matrix/scale-records.ts";
 import { checkShape, IMPORT_NAMES, type ImportOptions } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import type { Lowbit } from "../../runtime/features.ts";
@@ -76,23 +77,26 @@ export function matrix(lb: Lowbit, given: GgmlTensor & ImportOptions): Matrix {
     return fromI2s(lb, { rows, cols, layout, packed: data, ...common });
   }
   const known = blocksOf(where, type.name, data);
-  const { group, format, levels, table, offsets: shifted } = known;
+  const { group, format, levels, table, records } = known;
+  checkScales(where, data, type, known);
   const shape = checkShape(where, format, { rows, cols, groupSize: group, ...common });
   const count = data.length / type.bytes;
-  const each = type.columns / group;
-  const scales = new Float32Array(count * each);
-  const offsets = new Float32Array(shifted ? scales.length : 0);
-  for (let block = 0; block < count; block++) known.scales(data, block * type.bytes, scales, block * each, offsets);
-  checkFinite(`${where}: scales`, scales);
-  checkFinite(`${where}: offsets`, offsets);
+  const parts = makeParts();
   const perRow = cols / type.columns;
   const writeRow = (row: number, out: Uint8Array): void => {
     for (let block = 0; block < perRow; block++) {
       known.codes(data, (row * perRow + block) * type.bytes, out, block * type.columns);
     }
   };
-  if (format === "ternary") return makeTernary(where, lb, type.name, shape, scales, writeRow);
-  if (format === "binary") {
+  if (format === "ternary" || format === "binary") {
+    // One group a block.
+    const scales = new Float32Array(count);
+    for (let block = 0; block < count; block++) {
+      known.parts(data, block * type.bytes, parts);
+      recordValues(records, parts, scales, scales, block);
+    }
+    checkFinite(`${where}: scales`, scales);
+    if (format === "ternary") return makeTernary(where, lb, type.name, shape, scales, writeRow);
     const codes = new Uint8Array(cols);
     return makePlanes(where, lb, {
       label: type.name,
@@ -111,8 +115,19 @@ export function matrix(lb: Lowbit, given: GgmlTensor & ImportOptions): Matrix {
     label: type.name,
     format,
     shape,
-    scales: [scales],
-    ...(shifted && { offsets }),
+    scales: [],
+    records: {
+      kind: records,
+      write: (bytes) => {
+        const each = recordBytes(records);
+        for (let block = 0; block < count; block++) {
+          known.parts(data, block * type.bytes, parts);
+          const row = Math.floor(block / perRow);
+          const strip = (row - (row % STRIP_ROWS)) / STRIP_ROWS;
+          writeRecord(bytes, (strip * perRow + (block % perRow)) * each, row % STRIP_ROWS, records, parts);
+        }
+      },
+    },
     ...(table && { tables: table === "bytes" ? byteTable(levels) : int16Table(levels) }),
     writeRow,
     level: (code) => levels[code] as number,
@@ -138,18 +153,20 @@ export function decode(given: GgmlTensor): Float32Array {
     return out;
   }
   const known = blocksOf(where, type.name, data);
-  const { group, levels } = known;
+  const { group, levels, records } = known;
   const each = type.columns / group;
+  const parts = makeParts();
   const codes = new Uint8Array(type.columns);
   const scales = new Float32Array(each);
   const offsets = new Float32Array(each);
   for (let block = 0, to = 0; block < data.length / type.bytes; block++) {
     known.codes(data, block * type.bytes, codes, 0);
-    known.scales(data, block * type.bytes, scales, 0, offsets);
+    known.parts(data, block * type.bytes, parts);
+    recordValues(records, parts, scales, offsets, 0);
     for (let col = 0; col < type.columns; col++) {
       const g = Math.floor(col / group);
       const scaled = (scales[g] as number) * (levels[codes[col] as number] as number);
-      out[to++] = known.offsets ? scaled + (offsets[g] as number) : scaled;
+      out[to++] = records.offsets ? scaled + (offsets[g] as number) : scaled;
     }
   }
   return out;
@@ -191,6 +208,31 @@ function blocksOf(where: string, name: string, data: Uint8Array): Blocks {
     throw new RangeError(`${where}: type: expected one of ${expected}, got ${name}, which has no matrix`);
   }
   return known;
+}
+
+/** Refuses scales of which a weight is not finite. */
+function checkScales(
+  where: string,
+  data: Uint8Array,
+  { bytes, columns }: GgmlType,
+  { group, levels, ...known }: Blocks,
+): void {
+  const largest = levels.reduce((most, level) => Math.max(most, Math.abs(level)), 0);
+  const each = columns / group;
+  const parts = makeParts();
+  const scales = new Float32Array(each);
+  const offsets = new Float32Array(each);
+  for (let block = 0; block < data.length / bytes; block++) {
+    known.parts(data, block * bytes, parts);
+    recordValues(known.records, parts, scales, offsets, 0);
+    for (let g = 0; g < each; g++) {
+      const most = Math.fround(Math.abs(scales[g] as number) * largest) + Math.abs(offsets[g] as number);
+      if (Number.isFinite(Math.fround(most))) continue;
+      throw new RangeError(
+        `${where}: data: expected scales of which weights are finite, got ${scales[g]} in block ${block}`,
+      );
+    }
+  }
 }
 
 function hasThrees(data: Uint8Array): boolean {

@@ -5,7 +5,10 @@ import { type Content, makeMatrix } from "../../matrix/make.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import { type CodeWriter, readWords, type Words, writeWords } from "./words.ts";
 
-type WordContent = Pick<Content, "label" | "format" | "shape" | "scales" | "offsets" | "tables" | "columnOrder"> & {
+type WordContent = Pick<
+  Content,
+  "label" | "format" | "shape" | "scales" | "offsets" | "records" | "tables" | "columnOrder"
+> & {
   readonly writeRow: CodeWriter;
   /** What a code of a row stands for, before it is scaled; `tables` are the stored ones. */
   readonly level: (code: number, row: number, tables: Uint8Array) => number;
