@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { ggml, parseSafetensors } from "../../src/files/index.ts";
+import { init } from "../../src/index.ts";
 import { equal, equalBits, is, nmseBelow, ok, throwsWith } from "../lib/assert.ts";
 import { availableVariants } from "../lib/library.ts";
 import { random } from "../lib/random.ts";
@@ -152,6 +153,37 @@ function exactProduct(w: Float32Array, x: Float32Array, rows: number, cols: numb
     return sum;
   });
 }
+
+t("records of scales on several threads: the same bits", async () => {
+  const pooled = await init({ threads: 3 });
+  for (const type of ["Q4_0", "Q4_K", "Q2_K", "NVFP4"]) {
+    const [columns] = BLOCK[type] as readonly [number, number];
+    const [rows, cols] = [700, 4 * Math.max(256, columns)];
+    const data = nearHalves(type, randomBlocks(type, (rows * cols) / columns));
+    const x = rng.gaussians(9 * cols);
+    const one = ggml.matrix(lb, { type, rows, cols, data });
+    const many = ggml.matrix(pooled, { type, rows, cols, data });
+    for (let i = 0; i < 40; i++)
+      equalBits(many.gemv(x.subarray(0, cols)), one.gemv(x.subarray(0, cols)), `${type} gemv`);
+    for (let i = 0; i < 10; i++) equalBits(many.gemm(x, 9), one.gemm(x, 9), `${type} gemm`);
+    one.dispose();
+    many.dispose();
+  }
+  pooled.dispose();
+});
+
+t("most types take no more memory than in the file, but for 5 %", () => {
+  const larger = [..."Q1_0 TQ1_0 Q5_1 Q5_K Q3_K IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S".split(" ")];
+  for (const type of types) {
+    const [columns, bytes] = BLOCK[type] as readonly [number, number];
+    const [rows, cols] = [64, 4 * columns];
+    const matrix = ggml.matrix(lb, { type, rows, cols, data: new Uint8Array(rows * 4 * bytes) });
+    // A table is 32 bytes.
+    const bits = ((matrix.byteLength - 32) * 8) / (rows * cols);
+    is(bits > (1.05 * 8 * bytes) / columns, larger.includes(type), `${type}: ${bits} bits`);
+    matrix.dispose();
+  }
+});
 
 t("numbers without blocks", () => {
   const values = Float32Array.of(1, -2.5, 0, -0, 3.140625, 1024);
