@@ -40,7 +40,7 @@ const PREFIX = 8;
 /** Bytes that say of which kind a file is. */
 export const FIRST_BYTES = 128;
 /** The reference counts elements and bits in 64 bits, and refuses what goes beyond. */
-const MOST = 2n ** 64n;
+const MOST = 1n << 64n;
 
 export interface Tensor {
   readonly name: string;

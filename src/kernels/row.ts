@@ -125,5 +125,5 @@ export interface Core<Name extends string = string> {
  */
 export function depthOf(largest: number): number {
   const steps = Math.floor(32767 / (2 * 127 * largest));
-  return Math.min(64, 2 ** Math.floor(Math.log2(steps)));
+  return Math.min(64, 2 ** (31 - Math.clz32(steps)));
 }

@@ -152,7 +152,7 @@ export class LanguageModel extends Session {
       cache.dispose();
     }
     const count = pooling === "mean" ? tokens.length : 1;
-    const length = normalize ? Math.sqrt(sums.reduce((sum, v) => sum + (v / count) ** 2, 0)) || 1 : 1;
+    const length = normalize ? Math.sqrt(sums.reduce((sum, v) => sum + (v / count) * (v / count), 0)) || 1 : 1;
     return Float32Array.from(sums, (v) => v / count / length);
   }
 

@@ -1,5 +1,7 @@
 // What callers do with the arguments and properties of a matrix: outputs that overlap inputs, memory that goes away during a
 // call, arrays that lie, getters that free the matrix, and rows read one by one.
+//
+// Cases name their formats.
 
 import vm from "node:vm";
 import { mayOverlap, sharesMemory } from "../../src/lib/arrays.ts";
@@ -422,8 +424,8 @@ function sameRows(matrix: Matrix, label: string): void {
   }
 }
 
-d("the bits of dequantize(), for every format", () => {
-  for (const { format, activation } of everyPair) {
+for (const { format, activation } of everyPair) {
+  d(`the bits of dequantize(): ${format} ${activation}`, () => {
     const [rows, cols] = [77, 72];
     const { grouped } = testFormats[format];
     const groupSize = grouped ? groupSizeNear(format, activation, 32) : undefined;
@@ -433,8 +435,8 @@ d("the bits of dequantize(), for every format", () => {
     const branched = matrix.with(branchesOf(rows, cols));
     sameRows(branched, `${format} ${activation} with branches`);
     branched.dispose();
-  }
-});
+  });
+}
 
 d("and of those that rotate", () => {
   const rotated: Readonly<Record<string, Make>> = {

@@ -14,6 +14,9 @@ const EXACT = new Set([
   ...["E", "LN10", "LN2", "LOG10E", "LOG2E", "PI", "SQRT1_2", "SQRT2"],
 ]);
 
+/** Chance, which decides no result: names of temporary files, and how long to wait before a request is sent again. */
+const BY_CHANCE = new Set(["src/files/cache.ts", "src/files/remote.ts", "src/files/target.ts"]);
+
 /** The code without comments and strings; what a template inserts is code. */
 function codeOf(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\/|\/\/[^\n]*|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'/g, " ");
@@ -68,7 +71,9 @@ t("no result of src/ or assembly/ depends on an engine's elementary functions", 
   const all = [...filesOf("src"), ...filesOf("assembly")];
   ok(all.length > 100, "files are found");
   const found = all.flatMap((file) =>
-    faults(codeOf(readFileSync(join(root, file), "utf8"))).map((what) => `${file}: ${what}`),
+    faults(codeOf(readFileSync(join(root, file), "utf8")))
+      .filter((what) => what !== "Math.random" || !BY_CHANCE.has(file))
+      .map((what) => `${file}: ${what}`),
   );
   equal(found, []);
 });
