@@ -16,7 +16,7 @@ function unfold({ dims, levels, points, bitmap }: GridData): Grid {
   const bits = atob(bitmap);
   const grid = new Uint8Array(points * dims);
   let to = 0;
-  for (let point = 0; point < levels ** dims; point++) {
+  for (let point = 0; point < 8 * bits.length; point++) {
     if (((bits.charCodeAt(point >> 3) >> (point & 7)) & 1) === 0) continue;
     for (let rest = point, k = 0; k < dims; k++) {
       grid[to++] = rest % levels;
