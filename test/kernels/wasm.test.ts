@@ -52,7 +52,7 @@ for (const variant of ["simd", "relaxed"] as const) {
     const expected = kernels.filter((k) => k.needs === "simd128" || variant === "relaxed").map(exportOf);
     assert.equal(names.filter((name) => /^(gemv|gemm)_/.test(name)).sort(), [...new Set(expected)].sort());
     const others =
-      /^(prepare_\w+|transform_\w+|model_\w+|branch_add|combine_digits|finish_complex|absmax|abs_sum|least|probe|dot_bits|dot_sign|popcnt_native|nan_negative|spin)$/;
+      /^(prepare_\w+|transform_\w+|model_\w+|branch_add|combine_digits|finish_complex|expand_scales|absmax|abs_sum|least|probe|dot_bits|dot_sign|popcnt_native|nan_negative|spin)$/;
     for (const name of names) if (!/^(gemv|gemm)_/.test(name)) assert.match(name, others);
   });
 }
@@ -100,10 +100,10 @@ t("the simd128 binary uses no relaxed operation, the relaxed one uses the swizzl
   }
 });
 
-t("both binaries together stay under 90 KB gzipped", async () => {
+t("both binaries together stay under 100 KB gzipped", async () => {
   const { gzipSync } = await import("node:zlib");
   const size = (["simd", "relaxed"] as const).reduce((sum, v) => sum + gzipSync(bytesOf(v), { level: 9 }).length, 0);
-  assert.ok(size < 90_000, `expected less than 90000 bytes, got ${size}`);
+  assert.ok(size < 100_000, `expected less than 100000 bytes, got ${size}`);
 });
 
 t("the probe passes where relaxed SIMD is on, in the tier that runs first", () => {

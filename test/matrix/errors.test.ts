@@ -76,7 +76,8 @@ function commonCases(name: string, call: (lb: unknown, options: unknown) => unkn
   t("groupSize", () => {
     for (const value of notIntegers)
       refuses(change("groupSize", value), TypeError, `${name}: groupSize`, "integer.*got ");
-    for (const value of notCounts)
+    // -1 is one group a row.
+    for (const value of [-2, ...notCounts.filter((count) => count !== -1)])
       refuses(change("groupSize", value), RangeError, `${name}: groupSize`, `got ${value}`);
     for (const value of [1, 7, 9])
       refuses(change("groupSize", value), RangeError, `${name}: groupSize`, `got ${value}`);

@@ -2,6 +2,8 @@
 //
 // Cases name their formats.
 
+import { formatOf } from "../../src/kernels/formats.ts";
+import { operands } from "../../src/kernels/operands.ts";
 import { equalBits, equalValues, is, ok, throwsWith } from "../lib/assert.ts";
 import { type AnyWeights, groupSizeNear, testFormats } from "../lib/formats.ts";
 import {
@@ -49,7 +51,7 @@ function randomBranches(rows: number, cols: number, rng: Random): Required<Branc
   };
 }
 
-/** The oracle; undefined where the product of the weights themselves has only a bound (float32 by tables). */
+/** The oracle; undefined where the product of the weights themselves has only a bound (sums of float32). */
 function oracle(
   weights: AnyWeights,
   format: FormatName,
@@ -58,8 +60,8 @@ function oracle(
   x: Float32Array,
 ): Float32Array | undefined {
   const scaled = branches.colScale ? scaleColumns(x, branches.colScale) : x;
-  const tables = ["binary", "bcq"].includes(format);
-  if (activation === "f32" && tables) return undefined;
+  const inFloats = operands[formatOf(format, activation).operand].meets !== "integers";
+  if (activation === "f32" && inFloats) return undefined;
   const compute = activation === "int8" ? gemvInt8 : activation === "lut8" ? gemvLut8 : gemvDigits;
   return addBranches(compute(weights, scaled), branches, x);
 }
