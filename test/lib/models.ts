@@ -1,4 +1,4 @@
-// Language models of test/llm/fixtures, loaded as a user loads them.
+// Language models of checkpoints.ts, loaded as a user loads them.
 import type { Lowbit } from "../../src/index.ts";
 import { type LanguageModel, type LoadOptions, load } from "../../src/llm/index.ts";
 import { fixture } from "./checkpoints.ts";

@@ -27,7 +27,7 @@ for (const folder of ["gguf-zoo/", "gguf-archs/"]) {
   for (const file of readdirSync(root)) {
     const name = file.replace(".gguf", "");
     const key = [`${name}.exact`, name].find((one) => tensors.has(one));
-    // The others are of bfloat16, in fixtures of this repository (gguf.test.ts).
+    // The others are of bfloat16, and of gguf.test.ts.
     if (!file.endsWith(".gguf") || key === undefined || name.endsWith("-bf16")) continue;
     t(`${name}: logits of its dequantised weights`, async () => {
       const [model] = name.split("-") as [string];

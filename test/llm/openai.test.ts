@@ -1,15 +1,20 @@
 // The OpenAI protocol, as clients see it.
-import { openai } from "../../src/llm/index.ts";
+import { type LanguageModel, openai } from "../../src/llm/index.ts";
 import { equal, is, match, ok } from "../lib/assert.ts";
+import { needing, TRAINED } from "../lib/checkpoints.ts";
 import { availableVariants } from "../lib/library.ts";
 import { loadLlama } from "../lib/models.ts";
 import { suite } from "../lib/suite.ts";
 
-const t = suite("openai");
+const t = needing(suite("openai"), TRAINED);
 const { instances } = await availableVariants();
 const [first] = instances as [(typeof instances)[number]];
-const model = await loadLlama(first.lb);
-const handler = openai(model, { name: "llama" });
+let model: LanguageModel;
+let handler: ReturnType<typeof openai>;
+t.before(async () => {
+  model = await loadLlama(first.lb);
+  handler = openai(model, { name: "llama" });
+});
 const messages = [{ role: "user", content: "To be" }];
 
 interface Json {

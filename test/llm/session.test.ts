@@ -4,7 +4,7 @@ import { ContextError, type LanguageModel, type Piece } from "../../src/llm/inde
 import { Random } from "../../src/llm/random.ts";
 import { type Sampling, sample } from "../../src/llm/sampling.ts";
 import { equal, equalBits, is, not, ok, rejectsWith, throwsWith } from "../lib/assert.ts";
-import { fixtureJson } from "../lib/checkpoints.ts";
+import { fixtureJson, needing, TRAINED } from "../lib/checkpoints.ts";
 import { availableVariants } from "../lib/library.ts";
 import { loadArchitecture, loadLlama } from "../lib/models.ts";
 import { suite } from "../lib/suite.ts";
@@ -12,7 +12,7 @@ import { suite } from "../lib/suite.ts";
 const { instances } = await availableVariants();
 const [first] = instances as [(typeof instances)[number]];
 const { prompt, greedy } = fixtureJson<{ prompt: number[]; greedy: number[] }>("llama/greedy.json");
-const model = await loadLlama(first.lb);
+let model: LanguageModel;
 
 /** Tokens of an answer. */
 async function tokensOf(generation: AsyncIterable<Piece>): Promise<number[]> {
@@ -87,7 +87,10 @@ s("logits that are no numbers", () => {
   }
 });
 
-const t = suite("answers");
+const t = needing(suite("answers"), TRAINED);
+t.before(async () => {
+  model = await loadLlama(first.lb);
+});
 
 t("greedy tokens are those of transformers, awaited or in a loop", async () => {
   using session = model.session();
@@ -309,8 +312,8 @@ t("embeddings: each as alone, of length 1, by three poolings", async () => {
   await rejectsWith(model.embed("a" as unknown as string[]), TypeError, "embed: texts");
 });
 
-t("models without a tokenizer take tokens", async () => {
-  const bare = await loadArchitecture(first.lb, "gemma3");
+suite("bare models")("models without a tokenizer take tokens", async () => {
+  const bare = await loadArchitecture(first.lb, "llama");
   const result = await bare.generate([5, 6, 7], { maxTokens: 4 });
   is(result.usage.generated, 4);
   is(result.text, "");
