@@ -1,6 +1,6 @@
 // npm run check: types, lint and format, package exports, examples in the documentation.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,7 +15,10 @@ function step(name: string, command: string, args: string[], cwd = root): void {
   if (status !== 0) failures.push(name);
 }
 
-/** The ```ts blocks of a page, each a program that must compile and run. */
+/** What examples call `model.gguf`. */
+const MODEL = join(root, "test/llm/fixtures/gguf/tiny-llama-bf16.gguf");
+
+/** The ```ts blocks of a page, each a program that must compile and run, in a folder with a model. */
 function examples(page: string): string[] {
   return [...readFileSync(join(root, page), "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(
     (match) => match[1] as string,
@@ -38,7 +41,8 @@ try {
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: "../../tsconfig.json", include: ["."] }));
   step("types", "tsc", ["-p", "tsconfig.json"]);
   step("types of examples", "tsc", ["-p", join(folder, "tsconfig.json")]);
-  for (const { name, file } of programs) step(name, "tsx", [file]);
+  copyFileSync(MODEL, join(folder, "model.gguf"));
+  for (const { name, file } of programs) step(name, "tsx", [file], folder);
   step("lint and format", "biome", ["ci", "."]);
   step("exports", "publint", ["--strict"]);
   const { stdout } = spawnSync("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
@@ -53,6 +57,7 @@ try {
     "--entrypoints",
     ".",
     "./complex",
+    "./files",
     "./lattice",
     "./llm",
     "./transforms",
