@@ -1,6 +1,9 @@
 // The safetensors format: 8 bytes of header length (little-endian), a JSON header, the data. Everything that a damaged file
 // can get wrong is checked here, once: what comes out is never shorter, longer or elsewhere than its header says.
 // Source: huggingface/safetensors, README.md and safetensors/src/tensor.rs.
+
+import { kindOf } from "../lib/arrays.ts";
+import { typeError } from "../lib/check.ts";
 import { FileError } from "./errors.ts";
 import { type Json, type JsonObject, parseJson } from "./json.ts";
 import { plain, refuseKind, show, utf8 } from "./text.ts";
@@ -84,6 +87,8 @@ export interface SafetensorsHeader {
  * @throws FileError if the file is cut short, damaged, or has bytes that no tensor claims
  */
 export function parseSafetensors(bytes: Uint8Array, name = "safetensors"): Safetensors {
+  if (kindOf(bytes) !== "Uint8Array") throw typeError("parseSafetensors: bytes", "a Uint8Array", bytes);
+  if (typeof name !== "string") throw typeError("parseSafetensors: name", "a string", name);
   const end = headerEnd(name, bytes.subarray(0, FIRST_BYTES), bytes.length);
   const { metadata, entries } = readHeader(name, bytes.subarray(PREFIX, end), bytes.length);
   const tensors = new Map<string, Tensor>();

@@ -47,6 +47,8 @@ export async function writeGguf(target: ShardTarget, content: GgufContent, optio
   const where = "writeGguf";
   checkOptions(`${where}: content`, content);
   checkNames(where, options, WRITE_NAMES);
+  if (!Array.isArray(content.tensors)) throw typeError(`${where}: tensors`, "an array", content.tensors);
+  if (typeof content.metadata?.get !== "function") throw typeError(`${where}: metadata`, "a Map", content.metadata);
   const names = new Set<string>();
   const sizes = content.tensors.map((tensor) => checkTensor(where, tensor, names).bytes);
   const groups = groupBySize(where, content.tensors, sizes, options.shardBytes);

@@ -34,6 +34,7 @@ export async function writeSafetensors(
   const where = "writeSafetensors";
   checkOptions(`${where}: content`, content);
   checkNames(where, options, WRITE_NAMES);
+  if (!Array.isArray(content.tensors)) throw typeError(`${where}: tensors`, "an array", content.tensors);
   const sizes = checkTensors(where, content.tensors).map(({ bytes }) => bytes);
   const groups = groupBySize(where, content.tensors, sizes, options.shardBytes);
   const files = groups.map((tensors) => planSafetensors(where, { ...content, tensors }, options.signal));

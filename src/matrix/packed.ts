@@ -4,7 +4,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { Activation } from "../kernels/types.ts";
 import { isGone, kindOf, lengthOf } from "../lib/arrays.ts";
-import { checkFloats, checkInteger, rangeError, typeError } from "../lib/check.ts";
+import { checkFloats, checkInteger, MAX_ROWS, rangeError, typeError } from "../lib/check.ts";
 import { type Branches, checkBranches } from "./branches.ts";
 import { type Core, dequantizeRows, weightReader } from "./core.ts";
 import { SHORT } from "./passes.ts";
@@ -209,7 +209,8 @@ export function checkIds(where: string, ids: unknown, rows: number): Uint32Array
   const kind = kindOf(ids);
   const typed = kind !== undefined && ID_KINDS.some((one) => kind === `${one}Array`) && !isGone(ids as ArrayBufferView);
   if (!typed && !Array.isArray(ids)) throw typeError(`${where}: ids`, "an array of integers", ids);
-  const length = typed ? lengthOf(ids as ArrayBufferView) : (ids as unknown[]).length;
+  const given = typed ? lengthOf(ids as ArrayBufferView) : (ids as unknown[]).length;
+  const length = checkInteger(`${where}: ids: length`, given, 0, MAX_ROWS);
   return Uint32Array.from({ length }, (_, i) => {
     const id = (ids as ArrayLike<unknown>)[i];
     const index = typeof id === "bigint" ? Number(id) : id;

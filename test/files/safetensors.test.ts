@@ -1,6 +1,7 @@
 // The strict reader of safetensors: what the format forbids is refused in words that fit a terminal, what it has is read.
 
 import * as assert from "uvu/assert";
+import { memoryTarget, writeGguf, writeSafetensors } from "../../src/files/index.ts";
 import { FileError, parseSafetensors } from "../../src/files/safetensors.ts";
 import { suite } from "../lib/suite.ts";
 
@@ -164,5 +165,37 @@ t("bytes in shared and resizable memory, as browsers' TextDecoder takes them", (
     }
   } finally {
     TextDecoder.prototype.decode = decode;
+  }
+});
+
+t("arguments of another type are named", () => {
+  const bytes = file({}, 0);
+  const calls: [RegExp, () => unknown][] = [
+    [
+      /^parseSafetensors: bytes: expected a Uint8Array, got /,
+      () => parseSafetensors([1, 2, 3] as unknown as Uint8Array),
+    ],
+    [
+      /^parseSafetensors: name: expected a string, got /,
+      () => parseSafetensors(bytes, { maxHeader: 1 } as unknown as string),
+    ],
+  ];
+  for (const [message, call] of calls) {
+    assert.throws(call, (error: unknown) => error instanceof TypeError && message.test(error.message), String(message));
+  }
+});
+
+t("content without tensors is refused by the writers", async () => {
+  for (const [write, name] of [
+    [writeGguf, "writeGguf"],
+    [writeSafetensors, "writeSafetensors"],
+  ] as const) {
+    const call = write as (target: unknown, content: unknown) => Promise<void>;
+    const error = await call(memoryTarget(), { tensorz: [] }).then(
+      () => undefined,
+      (reason: unknown) => reason as Error,
+    );
+    assert.instance(error, TypeError);
+    assert.is(error?.message, `${name}: tensors: expected an array, got undefined`);
   }
 });

@@ -491,6 +491,8 @@ d("ids of any integer array, checked, and in the memory of out", () => {
   equalBits(matrix.dequantizeRows(BigUint64Array.of(3n, 39n)), expected, "BigUint64Array");
   equalBits(matrix.dequantizeRows([3n, 39n]), expected, "bigint");
   is(matrix.dequantizeRows([]).length, 0);
+  const endless = new Proxy([0], { get: (_, key) => (key === "length" ? 2 ** 40 : 0) });
+  throwsWith(() => matrix.dequantizeRows(endless), RangeError, /: ids: length: expected an integer from 0 to /);
   const buffer = new ArrayBuffer(4 * 2 * cols);
   const ids = new Uint32Array(buffer, 4, 2);
   ids.set([3, 39]);

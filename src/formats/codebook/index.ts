@@ -30,6 +30,10 @@ import { importNvfp4, NVFP4_NAMES, type Nvfp4Tensors } from "./nvfp4.ts";
 import { BNB_FP4, E2M1_DOUBLED, NF4 } from "./published.ts";
 import { byteTable, int16Table, integerTable, LARGEST, rowTables, tableEntry } from "./stored.ts";
 
+export type { Mxfp4Tensors } from "./mxfp4.ts";
+export type { BnbTensors } from "./nf4.ts";
+export type { Nvfp4Tensors } from "./nvfp4.ts";
+
 /**
  * w = scale · table[code], codes of 2, 3 or 4 bits: one table for the matrix with a scale a group (NF4, FP4, MXFP4, NVFP4),
  * or a table a row (SqueezeLLM, Kim et al. 2024; GANQ; any-precision LLM).

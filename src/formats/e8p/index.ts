@@ -43,6 +43,8 @@ import {
 } from "./quip.ts";
 import { D4_COLS, d4Entries, E8_COLS } from "./tables.ts";
 
+export type { QuipCodebook, QuipIndices } from "./quip.ts";
+
 /**
  * QuIP# (Tseng et al. 2024, arXiv 2402.04396): y = SV ⊙ H (Ŵ · Hᵀ (SU ⊙ x)), H orthonormal Walsh-Hadamard transforms, SU
  * and SV signs, and Ŵ = scale · points of the lattice E8, 8 columns a code of 16 bits. 3 and 4 bits add the code of what is

@@ -15,6 +15,8 @@ import type { Lowbit } from "../../runtime/features.ts";
 import { type ComplexPlaneTensors, checkPlane, makeComplexPlanes } from "../complex/planes.ts";
 import { type Fairy2iStage, fairy2iStages, MAX_STAGES, type Ties } from "../complex/quantize.ts";
 
+export type { ComplexPlaneTensors } from "../complex/planes.ts";
+
 /** One stage: U x + W conj(x). */
 export interface Fairy2iStageTensors {
   readonly u: ComplexPlaneTensors;

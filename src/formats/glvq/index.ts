@@ -30,6 +30,8 @@ import { type GlvqFit, glvqCodes } from "./quantize.ts";
 import { glvqQuantizer } from "./quantizer.ts";
 import { decodeColumn, makeTable, readTable, storedTables, UNITS, type VectorTable } from "./tables.ts";
 
+export type { GlvqBits, GlvqDimension } from "./group.ts";
+
 /**
  * Grouped lattice vector quantisation (GLVQ, arXiv 2510.20984): vectors of d consecutive columns are F⁻¹(G z), G [d, d] the
  * basis of their group of columns, z half-integers ±½, ±3/2, … of `bits` bits, F the μ-law or nothing. The paper leaves the

@@ -30,6 +30,8 @@ import { bitsOf, compare, type ProjectionName, projectionNames, shippedProjectio
 import { BEAM, MAX_LIFTED, type Projection } from "./signs.ts";
 import { type KroneckerWhitening, rotation } from "./whiten.ts";
 
+export type { LiftCodes } from "./encode.ts";
+
 export type { ProjectionName } from "./projections.ts";
 export type { Projection } from "./signs.ts";
 export type { KroneckerWhitening } from "./whiten.ts";

@@ -23,6 +23,8 @@ import { type MinifloatCodes, minifloatCodes, type ScaleType } from "./quantize.
 import { formatFor, tableFor, unitFor } from "./store.ts";
 import { MINIFLOATS, type Minifloat, type MinifloatType, typeOf, wholeValue } from "./types.ts";
 
+export type { Fp8Tensors } from "./importers.ts";
+
 export type { ScaleType } from "./quantize.ts";
 export type { Minifloat } from "./types.ts";
 

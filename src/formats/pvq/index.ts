@@ -18,6 +18,8 @@ import { checkSize, layerSigns, makeLayer, rotateHessian, rotateLayer } from "..
 import { type PvqCode, pvqCode, readVectors, type VectorSize, writeVectors } from "./bytes.ts";
 import { checkPyramid, PvqRounder, pvqIndices, pvqScales } from "./quantize.ts";
 
+export type { VectorSize } from "./bytes.ts";
+
 /** Columns of a vector: 8 (4 bits a weight) or 16 (2 bits a weight). */
 export type PvqVectorSize = VectorSize;
 

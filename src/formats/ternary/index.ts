@@ -21,6 +21,9 @@ import { type BitnetTensors, type ImportedTernary, importBitnet } from "./from-b
 import { type I2sTensors, importI2s } from "./from-i2s.ts";
 import { makeTernary } from "./matrix.ts";
 
+export type { BitnetTensors } from "./from-bitnet.ts";
+export type { I2sTensors } from "./from-i2s.ts";
+
 /**
  * w = scale · {-1, 0, 1} (BitNet b1.58, Ma et al. 2024), stored as codes of 2 bits, for activation "lut8" as two bit planes.
  * groupSize is a multiple of 16, for "lut8" of 8.

@@ -25,6 +25,10 @@ import { GPTQ_NAMES, type GptqTensors, importGptq } from "./from-gptq.ts";
 import { sliceCodes } from "./matryoshka.ts";
 import { checkUniformBits, defaultSearch, type UniformSearch, uniformCodes } from "./quantize.ts";
 
+export type { AwqTensors } from "./from-awq.ts";
+export type { GptqTensors } from "./from-gptq.ts";
+export type { UniformSearch } from "./quantize.ts";
+
 /**
  * w = scale · (code - zero), a scale and a zero point a row or a group of columns. Bits: 2, 3, 4, 5, 6 or 8. groupSize is
  * any multiple of 8; where it is none of 32 for 3 and 5 bits, or of 16 for 2 and 6, codes take the room of more bits.
