@@ -1,7 +1,16 @@
 // npm run check: types, lint and format, package exports, examples in the documentation.
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -17,6 +26,14 @@ function step(name: string, command: string, args: string[], cwd = root): void {
 
 /** What examples call `model.gguf`. */
 const MODEL = join(root, "test/llm/fixtures/gguf/tiny-llama-bf16.gguf");
+
+/** What they call `./checkpoint`: a trained model and its tokenizer, of the reference material beside the checkout. */
+const CHECKPOINT = [
+  "llama/config.json",
+  "llama/model.safetensors",
+  "tok/bpe/tokenizer.json",
+  "tok/bpe/tokenizer_config.json",
+].map((name) => join(root, "..", "shared", "hf-zoo", name));
 
 /** The ```ts blocks of a page, each a program that must compile and run, in a folder with a model. */
 function examples(page: string): string[] {
@@ -42,7 +59,13 @@ try {
   step("types", "tsc", ["-p", "tsconfig.json"]);
   step("types of examples", "tsc", ["-p", join(folder, "tsconfig.json")]);
   copyFileSync(MODEL, join(folder, "model.gguf"));
-  for (const { name, file } of programs) step(name, "tsx", [file], folder);
+  const whole = CHECKPOINT.every((file) => existsSync(file));
+  mkdirSync(join(folder, "checkpoint"));
+  if (whole) for (const file of CHECKPOINT) copyFileSync(file, join(folder, "checkpoint", basename(file)));
+  for (const { name, file } of programs) {
+    if (whole || !readFileSync(file, "utf8").includes("./checkpoint")) step(name, "tsx", [file], folder);
+    else console.log(`\n${name}: skipped: ${CHECKPOINT[0]} is absent`);
+  }
   step("lint and format", "biome", ["ci", "."]);
   step("exports", "publint", ["--strict"]);
   const { stdout } = spawnSync("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], {
