@@ -56,11 +56,13 @@ const KB = 1000;
 
 /** What may not grow unnoticed: a change that needs more says so by changing these. */
 const LIMITS = {
-  tarball: 650 * KB,
+  // lowbit/files and lowbit/llm are in it.
+  tarball: 850 * KB,
   "simd.wasm, gzip": 50 * KB,
   "relaxed.wasm, gzip": 55 * KB,
   // What threads need, which is loaded only for them, is in it.
-  "binary without its kernels, minified, gzip": 25 * KB,
+  // Options read once, arrays by their memory and two cores behind one face took it from 25.
+  "binary without its kernels, minified, gzip": 31 * KB,
 } as const;
 
 const sizes: Cell = {
