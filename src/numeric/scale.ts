@@ -3,8 +3,11 @@
 /** The largest finite float32. */
 const FLOAT32_MAX = (2 - 2 ** -23) * 2 ** 127;
 
-/** The smallest positive float32. */
-const FLOAT32_TINY = 2 ** -149;
+/** The smallest positive float32, of which denormal ones are multiples. */
+export const FLOAT32_TINY = 2 ** -149;
+
+/** The smallest float32 of 24 bits. */
+export const FLOAT32_NORMAL = 2 ** -126;
 
 /** Weights that a quantiser treats between two yields: about a millisecond of its work. */
 export const STEP = 1 << 17;
@@ -23,6 +26,16 @@ export function float32Scale(extent: number, levels: number): number {
   const scale = Math.fround(extent / levels);
   if (scale !== 0) return scale;
   return extent > 0 === levels > 0 ? FLOAT32_TINY : -FLOAT32_TINY;
+}
+
+/**
+ * As float32Scale, but rounded up where float32 is denormal: a rounded scale is off by up to 2^-150 and the largest code by as
+ * many times that as it has steps, which it would be short of. Codes that follow the scale lose half of its excess instead.
+ */
+export function coveringScale(extent: number, levels: number): number {
+  const scale = float32Scale(extent, levels);
+  if (Math.abs(scale) >= FLOAT32_NORMAL || scale === 0) return scale;
+  return Math.sign(scale) * Math.ceil(Math.abs(extent / levels) / FLOAT32_TINY) * FLOAT32_TINY;
 }
 
 /** The scale, or one below it whose product with `levels` is a finite float32: so every code stands for a finite weight. */

@@ -79,12 +79,21 @@ export function phaseCode(re: number, im: number, ties: "sector" | "imaginary"):
   return (sector + 4) % 4;
 }
 
-/** Codes, and the mean magnitude of the real and of the imaginary ones of each region, at least `least`. */
+/**
+ * Codes, and the mean magnitude of the real and of the imaginary ones of each region, no less than the smallest float32. Zeros alone, or
+ * nothing, have `least` times the largest part of a weight that is given, 1 if that is more, or `least` if that is 0 itself.
+ */
 export function quantizePhase(
   w: Complex,
   rows: number,
   cols: number,
-  options: { groupSize?: number; scale: "matrix" | "row" | "tile"; ties: "sector" | "imaginary"; least: number },
+  options: {
+    groupSize?: number;
+    scale: "matrix" | "row" | "tile";
+    ties: "sector" | "imaginary";
+    least: number;
+    extent?: number;
+  },
 ): { codes: Uint8Array; scales: Complex } {
   const { groupSize = cols, scale, ties, least } = options;
   const groups = Math.ceil(cols / groupSize);
@@ -99,12 +108,19 @@ export function quantizePhase(
     const part = code % 2 === 0 ? "re" : "im";
     lists[regionOf(i)]?.[part].push(Math.abs(w[part][i] as number));
   });
-  const mean = (list: number[]): number => (list.length === 0 ? 0 : list.reduce((sum, v) => sum + v, 0) / list.length);
+  const parts = [...w.re, ...w.im].map(Math.abs);
+  const { extent = parts.reduce((most, v) => Math.max(most, v), 0) } = options;
+  const empty = extent === 0 ? least : least * Math.min(1, extent);
+  const scaleOf = (list: number[]): number => {
+    const some = list.filter((v) => v > 0);
+    const scale = some.length === 0 ? empty : some.reduce((sum, v) => sum + v, 0) / list.length;
+    return scale > 0 ? Math.max(scale, 2 ** -149) : 0;
+  };
   return {
     codes,
     scales: {
-      re: Float32Array.from(lists, ({ re }) => Math.max(mean(re), least)),
-      im: Float32Array.from(lists, ({ im }) => Math.max(mean(im), least)),
+      re: Float32Array.from(lists, ({ re }) => scaleOf(re)),
+      im: Float32Array.from(lists, ({ im }) => scaleOf(im)),
     },
   };
 }
@@ -160,10 +176,11 @@ export function quantizeFairy2i(
   ties: "sector" | "imaginary",
 ): Record<"u" | "w", { codes: Uint8Array; scales: Complex }>[] {
   const { u, w } = splitReal(a, rows, cols);
+  const extent = Math.max(...a.map(Math.abs));
   const rest = [u, w].map(({ re, im }) => ({ re: Float32Array.from(re), im: Float32Array.from(im) }));
   return Array.from({ length: count }, () => {
     const [first, second] = rest.map((matrix) => {
-      const found = quantizePhase(matrix, rows / 2, cols / 2, { scale: "matrix", ties, least: 1e-6 });
+      const found = quantizePhase(matrix, rows / 2, cols / 2, { scale: "matrix", ties, least: 1e-6, extent });
       found.codes.forEach((code, i) => {
         matrix.re[i] = f32((matrix.re[i] as number) - reOf(code) * (found.scales.re[0] as number));
         matrix.im[i] = f32((matrix.im[i] as number) - imOf(code) * (found.scales.im[0] as number));

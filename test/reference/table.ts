@@ -40,10 +40,15 @@ function positive(value: number): number {
   return value > 0 && f32(value) === 0 ? 2 ** -149 : f32(value);
 }
 
+/** As a float32, the next one above if it is denormal. */
+function upwards(value: number): number {
+  return f32(value) < 2 ** -126 ? Math.ceil(value * 2 ** 149) / 2 ** 149 : f32(value);
+}
+
 /** The scale of a group by max |w|; `global` is that of the matrix. */
 export function absmaxScale(extent: number, table: readonly number[]): number {
   const largest = absMax(table);
-  return limited(positive(extent / largest), largest);
+  return limited(upwards(extent / largest), largest);
 }
 
 /** Half of 2^(floor(log2 max|w|) - 2), which is E8M0. */

@@ -23,11 +23,11 @@ export function squareErrorOf(w: Float32Array, codes: Uint8Array, scale: number,
   return sum;
 }
 
-/** As a float32 that is not 0 unless the value is. */
+/** As a float32, away from 0 if it is denormal. */
 function nonzero(value: number): number {
-  if (value === 0) return 0;
-  const rounded = f32(value);
-  return rounded === 0 ? Math.sign(value) * smallest : rounded;
+  if (Math.abs(f32(value)) >= 2 ** -126) return f32(value);
+  const steps = Math.ceil(Math.abs(value) / smallest);
+  return steps === 0 ? 0 : Math.sign(value) * steps * smallest;
 }
 
 /** A scale that lets `steps` of it be a finite float32. */

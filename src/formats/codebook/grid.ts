@@ -2,7 +2,7 @@
 import { rangeError } from "../../lib/check.ts";
 import { e4m3Value } from "../../lib/half.ts";
 import type { Steps } from "../../lib/progress.ts";
-import { float32Scale, limitScale, STEP } from "../../numeric/scale.ts";
+import { coveringScale, float32Scale, limitScale, STEP } from "../../numeric/scale.ts";
 import { checkWeights, type GroupShape } from "../../numeric/shape.ts";
 import { E2M1_DOUBLED } from "./published.ts";
 
@@ -18,7 +18,7 @@ export interface TableCodes {
  * The nearest entry of any table, as for NF4 and FP4 (QLoRA, Dettmers et al. 2023): s = fround(max|w| / max|table|) of the
  * group, and the code is that of the entry nearest to w / s in float64, by comparison with the midpoints of neighbouring
  * entries. On a midpoint the even code wins, which is rounding half to even for floating-point tables, or the lower of two
- * even or two odd ones; of equal entries the first. A scale that would round to 0 is 2^-149, and one with which the
+ * even or two odd ones; of equal entries the first. A scale below 2^-126 is rounded up, and one with which the
  * largest entry would not be a float32 is lowered to what fits.
  *
  * @param w [rows, cols] row-major
@@ -32,7 +32,7 @@ export function tableCodes(
   table: ArrayLike<number>,
 ): Steps<TableCodes> {
   const largest = checkTable(`${where}: table`, table);
-  const scaleOf = (extent: number): number => limitScale(float32Scale(extent, largest), largest);
+  const scaleOf = (extent: number): number => limitScale(coveringScale(extent, largest), largest);
   return encodeGroups(where, w, shape, table, () => scaleOf);
 }
 

@@ -250,8 +250,8 @@ function fromCodes(where: string, lb: Lowbit, shape: Shape, { label, bits, codes
   const { rows, cols } = shape;
   const given = checkScales(`${where}: scales`, scales, shape);
   const each = tables.length !== 2 ** bits;
-  const table = each ? undefined : integerTable(tables);
-  const packed = each ? rowTables(tables, rows, 2 ** bits) : undefined;
+  const table = each ? undefined : integerTable(tables, given);
+  const packed = each ? rowTables(tables, rows, 2 ** bits, given) : undefined;
   const kind = table === undefined ? "_rows" : table.wide ? "_i16" : "";
   const format: FormatName = `codebook${each ? bits : storedBits(bits, shape.groupSize, cols)}${kind}`;
   const unit = table?.unit ?? 1;
@@ -262,7 +262,9 @@ function fromCodes(where: string, lb: Lowbit, shape: Shape, { label, bits, codes
     shape,
     scales: [
       packed
-        ? packed.units.map((u, row) => timesUnit(given[given.length === 1 ? 0 : row] as number, u, LARGEST))
+        ? Float32Array.from(packed.units, (u, row) =>
+            timesUnit(given[given.length === 1 ? 0 : row] as number, u, LARGEST),
+          )
         : unit === 1
           ? given
           : given.map((scale) => timesUnit(scale, unit, most)),

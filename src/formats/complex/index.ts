@@ -47,7 +47,8 @@ const CONJUGATES = ["none", "x", "w"] as const;
 
 /**
  * PhaseQuant (iFairy, section 3.2): the nearest of 1, i, -1 and -i by angle; s_re is the mean |re| of the weights that
- * became real, s_im the mean |im| of the others, 1e-5 at least.
+ * became real, s_im the mean |im| of the others. Without any but
+ * zeros it is 1e-5, or less if no weight reaches 1.
  *
  * @param w re and im [rows, cols] row-major
  * @throws TypeError, RangeError for a wrong argument or NaN or Infinity in w; the reason of an aborted signal;

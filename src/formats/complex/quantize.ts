@@ -3,6 +3,7 @@
 import { checkChoice, checkInteger, rangeError } from "../../lib/check.ts";
 import { type ComplexArray, checkComplex, checkFiniteComplex } from "../../lib/complex-array.ts";
 import type { Steps } from "../../lib/progress.ts";
+import { float32Scale } from "../../numeric/scale.ts";
 import { checkWeights, type GroupShape, groupsOf, type MatrixShape, STEP_WEIGHTS } from "../../numeric/shape.ts";
 
 /** What shares a pair of scales: all weights; a row, or a group of columns of it; a group of columns of all rows. */
@@ -29,7 +30,7 @@ export interface PhaseOptions {
   readonly scale?: ComplexScale | undefined;
   /** Default "sector". */
   readonly ties?: Ties | undefined;
-  /** The smallest scale. Default IFAIRY_LEAST. */
+  /** What a scale without weights other than 0 is, of weights of 1. Default IFAIRY_LEAST. */
   readonly least?: number | undefined;
 }
 
@@ -39,7 +40,7 @@ export interface Fairy2iStage {
   readonly w: ComplexCodes;
 }
 
-/** The smallest scales in the authors' code. */
+/** The smallest scales in the authors' code; here those of zeros alone, so that weights may be tiny. */
 export const IFAIRY_LEAST = 1e-5;
 export const FAIRY2I_LEAST = 1e-6;
 
@@ -47,7 +48,8 @@ export const MAX_STAGES = 4;
 
 /**
  * Codes by angle, and scales that are the mean of |re| over the weights with code 0 or 2 and of |im| over those with 1 or
- * 3, in float64 and then rounded. `least` is a scale that would be less, or have no weights.
+ * 3, in float64 and then rounded to float32, but not to 0. Without weights other than 0, whose mean is 0 and which a code cannot
+ * say, it is `least` times the largest |re| or |im| of w if that is below 1, and `least` of zeros.
  *
  * @param w [rows, cols] row-major
  * @throws at the first step: TypeError, RangeError for a wrong argument or NaN or Infinity in w, with part and index
@@ -63,7 +65,8 @@ export function* phaseCodes(
   const { scale, ties } = checkPhase(where, options);
   const { re, im } = checkComplex(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
   checkFiniteComplex(`${where}: w`, { re, im }, "finite weights");
-  return yield* quantise({ re, im }, shape, scale, ties, least, { passes: 1, done: 0 });
+  const floor = floorScale(Math.max(largest(re), largest(im)), least);
+  return yield* quantise({ re, im }, shape, scale, ties, floor, { passes: 1, done: 0 });
 }
 
 /**
@@ -74,8 +77,7 @@ export function* phaseCodes(
  *
  * Both, and what each stage leaves, are float32: one rounding of the float64 sum, and one of rest minus scale.
  *
- * The mean is the best scale for the codes, so a stage lowers Σ |rest|^2, but for rounding and where FAIRY2I_LEAST is
- * more than twice the mean.
+ * The mean is the best scale for the codes, so a stage lowers Σ |rest|^2, but for rounding and where no weights are left.
  *
  * @param a [rows, cols] row-major, real; rows and cols even
  * @returns of each stage the codes [rows / 2, cols / 2] of U and W
@@ -102,11 +104,12 @@ export function* fairy2iStages(
   // The split, then codes and rest of both matrices a stage, the last without rest.
   const work: Work = { passes: 4 * count - 1, done: 0 };
   const [u, w] = yield* split(a, rows, cols, work);
+  const floor = floorScale(largest(a), FAIRY2I_LEAST);
   const stages: Fairy2iStage[] = [];
   for (let stage = 0; stage < count; stage++) {
     const codes: ComplexCodes[] = [];
     for (const rest of [u, w]) {
-      const found = yield* quantise(rest, half, "matrix", ties, FAIRY2I_LEAST, work);
+      const found = yield* quantise(rest, half, "matrix", ties, floor, work);
       codes.push(found);
       if (stage < count - 1) yield* subtract(rest, found, rows, cols, work);
     }
@@ -124,6 +127,17 @@ function checkPhase(
     scale: checkChoice(`${where}: scale`, scale, COMPLEX_SCALES),
     ties: checkChoice(`${where}: ties`, ties, TIES),
   };
+}
+
+/** The scale of zeros among weights of up to `extent`. */
+function floorScale(extent: number, least: number): number {
+  return extent === 0 ? least : float32Scale(Math.min(extent, 1) * least, 1);
+}
+
+function largest(values: Float32Array): number {
+  let most = 0;
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i] as number));
+  return most;
 }
 
 /** Passes over a matrix in all, and those done. */
@@ -150,7 +164,7 @@ function* quantise(
   shape: GroupShape,
   scale: ComplexScale,
   ties: Ties,
-  least: number,
+  floor: number,
   work: Work,
 ): Steps<ComplexCodes> {
   const { rows, cols, groupSize } = shape;
@@ -177,7 +191,7 @@ function* quantise(
   const scalesOf = (odd: 0 | 1): Float32Array =>
     Float32Array.from({ length: count }, (_, region) => {
       const kind = 2 * region + odd;
-      return Math.max(weights[kind] === 0 ? 0 : (sums[kind] as number) / (weights[kind] as number), least);
+      return sums[kind] === 0 ? floor : float32Scale(sums[kind] as number, weights[kind] as number);
     });
   return { codes, scales: { re: scalesOf(0), im: scalesOf(1) } };
 }

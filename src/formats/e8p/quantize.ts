@@ -3,6 +3,7 @@
 // the signs have the wrong parity it is the smallest coordinate, which has a ½, whose sign is given up.
 import type { Steps } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
+import { float32Scale } from "../../numeric/scale.ts";
 import { type MatrixShape, STEP_WEIGHTS } from "../../numeric/shape.ts";
 import { inverse, storedE81b } from "./bytes.ts";
 import { absoluteRows, E8_COLS, e8pEntries, e81bEntries, isOdd } from "./tables.ts";
@@ -246,7 +247,8 @@ export const CODE_SCALE = { 2: 1.03, 3: 0.98, 4: 0.94 } as const;
 export function e8pScale(w: Float32Array, codeScale: number): number {
   let power = 0;
   for (const value of w) power += value * value;
-  return Math.fround(Math.sqrt(power / w.length) / codeScale);
+  // A quarter is stored, which must be a float32, too.
+  return Math.fround(4 * float32Scale(Math.sqrt(power / w.length), 4 * codeScale));
 }
 
 /** Rounds 8 columns of a row at a time to scale · the nearest code, as lowbit/lattice takes it, and keeps the codes. */

@@ -2,6 +2,7 @@
 import type { Steps } from "../../lib/progress.ts";
 import type { Shape } from "../../matrix/shape.ts";
 import { work as feedback } from "../../numeric/gptq.ts";
+import { float32Scale } from "../../numeric/scale.ts";
 import { checkWeights } from "../../numeric/shape.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
@@ -75,16 +76,17 @@ export function* codesOf(job: Job, w: Float32Array): Steps<LiftCodes> {
   const { rows, cols } = shape;
   checkWeights(where, w, shape);
   const sizes = columnRms(w, rows, cols);
+  if (sizes.every((size) => size === 0)) sizes.fill(1);
   const overall = Math.sqrt(sizes.reduce((sum, size) => sum + size * size, 0) / cols);
   const to = vectorCols(job);
-  // Without whitening all columns are divided by the same number.
-  const divisors =
-    job.whitening !== "none" ? sizes.map((size, col) => size * randomSign(col + 1)) : sizes.fill(overall);
+  // Without whitening all columns are divided by the same number. Columns of zeros stay zeros, and x is multiplied by 0 there.
+  const factors = job.whitening !== "none" ? sizes.map((size, col) => size * randomSign(col + 1)) : sizes.fill(overall);
+  const divisors = factors.map((factor) => factor || 1);
   const rotated = yield* rotateLines(job, to, rows, (row, line) => {
     for (let col = 0; col < cols; col++) line[col] = (w[row * cols + col] as number) / (divisors[col] as number);
   });
-  const after = Float32Array.from(columnRms(rotated, rows, to));
-  const before = Float32Array.from(divisors, (divisor) => divisor / overall);
+  const after = Float32Array.from(columnRms(rotated, rows, to), (size) => size || 1);
+  const before = Float32Array.from(factors, (factor) => factor / overall);
   const { signs, scales } = job.hessian
     ? yield* fedBack(job, job.hessian, rotated, before, after)
     : yield* liftRows(rotated, rows, job.length, after, projection, beam);
@@ -93,7 +95,7 @@ export function* codesOf(job: Job, w: Float32Array): Steps<LiftCodes> {
     before,
     after,
     signs,
-    scales: scales.map((scale) => scale * overall),
+    scales: scales.map((scale) => float32Scale(scale * overall, 1)),
   };
 }
 

@@ -153,12 +153,12 @@ export class LiftQuantizer implements Quantizer {
   }
 }
 
-/** Root mean square of each column; 1 for a column of zeros. */
+/** Root mean square of each column. */
 export function columnRms(w: Float32Array, rows: number, cols: number): Float64Array {
   const sums = new Float64Array(cols);
   for (let row = 0, at = 0; row < rows; row++) {
     for (let col = 0; col < cols; col++, at++)
       sums[col] = (sums[col] as number) + (w[at] as number) * (w[at] as number);
   }
-  return sums.map((sum) => (sum === 0 ? 1 : Math.sqrt(sum / rows)));
+  return sums.map((sum) => Math.sqrt(sum / rows));
 }

@@ -108,7 +108,8 @@ function* quantized(
   const { scaleType = "float32", bias } = options;
   checkChoice(`${where}: scaleType`, scaleType, SCALE_TYPES);
   if (bias !== undefined) checkChoice(`${where}: bias`, bias, ["search"]);
-  const fit = { type, scaleType, searchBias: bias === "search" };
+  const unit = unitFor(type, formatFor(type, shape.activation));
+  const fit = { type, scaleType, unit, searchBias: bias === "search" };
   return fromCodes(where, lb, shape, type, yield* minifloatCodes(where, w, shape, fit));
 }
 

@@ -1,7 +1,7 @@
 // Nearest minifloats: scales of float32, float16 or powers of two (E8M0), with a bias that may be searched.
 import { checkFinite, checkFloats } from "../../lib/check.ts";
 import type { Steps } from "../../lib/progress.ts";
-import { float32Scale, limitScale, STEP } from "../../numeric/scale.ts";
+import { coveringScale, limitScale, STEP } from "../../numeric/scale.ts";
 import type { GroupShape } from "../../numeric/shape.ts";
 import { type MinifloatType, wholeMagnitude } from "./types.ts";
 
@@ -18,6 +18,8 @@ export interface MinifloatCodes {
 export interface MinifloatFit {
   readonly type: MinifloatType;
   readonly scaleType: ScaleType;
+  /** What scales are multiplied by before they are stored, a power of two. */
+  readonly unit: number;
   /** Whether every group takes the best of BIASES. */
   readonly searchBias: boolean;
 }
@@ -49,8 +51,8 @@ export function nearestHalf(value: number): number {
 }
 
 /**
- * Codes and scales. With the largest magnitude M of the type and the largest weight a of a group, s = a / M as float32 or rounded to
- * float16; for E8M0 2^max(floor(log2 a) - floor(log2 M), -127) (OCP Microscaling Formats 1.0, 6.3), where weights above M times it
+ * Codes and scales. With the largest magnitude M of the type and the largest weight a of a group, s = a / M as float32 (s · unit rounded up
+ * below 2^-126) or rounded to float16; for E8M0 2^max(floor(log2 a) - floor(log2 M), -127) (OCP Microscaling Formats 1.0, 6.3), where weights above M times it
  * saturate. Codes are nearest, half to even. With the search each group takes that multiple of its scale of `BIASES`, or of E8M0
  * that of 1, 2 and 1/2, with which Σ(w - s·v)² is least; the first of equal ones.
  *
@@ -61,7 +63,7 @@ export function* minifloatCodes(
   where: string,
   w: Float32Array,
   shape: GroupShape,
-  { type, scaleType, searchBias }: MinifloatFit,
+  { type, scaleType, unit, searchBias }: MinifloatFit,
 ): Steps<MinifloatCodes> {
   const { rows, cols } = shape;
   checkFloats(`${where}: w`, w, rows * cols, `rows ${rows} x cols ${cols}`);
@@ -80,7 +82,7 @@ export function* minifloatCodes(
     let best = 0;
     let least = Number.POSITIVE_INFINITY;
     for (const factor of factors) {
-      const scale = scaleOf(extent * factor, most, scaleType);
+      const scale = scaleOf(extent * factor, most, unit, scaleType);
       if (factors.length > 1) {
         const error = squareError(w, start, end, scale * type.unit, values);
         if (error >= least) continue;
@@ -105,11 +107,12 @@ export function* minifloatCodes(
   return { codes, scales };
 }
 
-function scaleOf(extent: number, most: number, type: ScaleType): number {
+function scaleOf(extent: number, most: number, unit: number, type: ScaleType): number {
   if (type === "e8m0")
     return 2 ** Math.min(127 - exponentOf(most), Math.max(exponentOf(extent) - exponentOf(most), -127));
   if (type === "float16") return nearestHalf(extent / most);
-  return limitScale(float32Scale(extent, most), most);
+  // scale · unit is a float32, too: codes are chosen for what is stored.
+  return limitScale(coveringScale(extent, most / unit) / unit, most);
 }
 
 function squareError(w: Float32Array, start: number, end: number, unit: number, values: Float64Array): number {

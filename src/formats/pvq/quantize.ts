@@ -3,6 +3,7 @@ import { rangeError, typeError } from "../../lib/check.ts";
 import type { Steps } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { counts, indexOf, nearest, pyramidSize } from "../../numeric/pyramid.ts";
+import { float32Scale } from "../../numeric/scale.ts";
 import { type GroupShape, groupsOf, STEP_WEIGHTS } from "../../numeric/shape.ts";
 import { MAX_PULSES, VECTOR_SIZES, type VectorSize } from "./bytes.ts";
 
@@ -89,7 +90,7 @@ export function* pvqScales(
         scale = squares > 0 ? product / squares : 0;
         // What the best scale for these vectors takes off Σ w².
         const gain = product * scale;
-        if (gain > most) [most, scales[i]] = [gain, scale];
+        if (gain > most) [most, scales[i]] = [gain, float32Scale(scale, 1)];
         if (Math.abs(scale - before) <= STILL * before) break;
       }
     }

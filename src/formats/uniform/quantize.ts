@@ -2,7 +2,7 @@
 import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
 import { checkChoice, checkFinite, checkInteger, rangeError } from "../../lib/check.ts";
 import type { Steps } from "../../lib/progress.ts";
-import { float32Scale, limitScale, ROUNDER, roundHalfEven, STEP } from "../../numeric/scale.ts";
+import { coveringScale, limitScale, ROUNDER, roundHalfEven, STEP } from "../../numeric/scale.ts";
 import { checkWeightArray, type GroupShape } from "../../numeric/shape.ts";
 
 export const UNIFORM_SEARCHES = ["minmax", "mse", "absmean"] as const;
@@ -54,7 +54,7 @@ const RATIOS = 33;
  * - "absmean", symmetric only: s = fround(mean|w| / sqrt(M)), the rule of BitNet a4.8 (Wang et al. 2024,
  *   arXiv:2411.04965), which is that of BitNet b1.58 with one more level for 2 bits. The mean is a float64 sum in order.
  *
- * A scale that would round to 0 is ± 2^-149 instead, the smallest float32. One with which the farthest code, max(z, N - z)
+ * A scale below 2^-126 is rounded away from 0, so that it reaches the extreme weight. One with which the farthest code, max(z, N - z)
  * steps from z, would not be a float32 is lowered to fround((2^24 - 1)² 2^80 / max(z, N - z)); z stays. A group of zeros
  * has scale 0, codes z, and z = 0 if asymmetric.
  *
@@ -181,13 +181,12 @@ function fit(grid: Grid, ratio: number): void {
   const low = grid.low * ratio;
   if (symmetric) {
     const centre = (top + 1) / 2;
-    grid.scale = limitScale(float32Scale(low, -centre), centre);
+    grid.scale = limitScale(coveringScale(low, -centre), centre);
     return;
   }
   const high = grid.high * ratio;
-  const scale = float32Scale(high - low, top);
-  // Above top only where rounding a denormal scale made it much smaller.
-  grid.zero = scale === 0 ? 0 : Math.min(roundHalfEven(-low / scale), top);
+  const scale = coveringScale(high - low, top);
+  grid.zero = scale === 0 ? 0 : roundHalfEven(-low / scale);
   grid.scale = limitScale(scale, Math.max(grid.zero, top - grid.zero));
 }
 

@@ -113,7 +113,10 @@ t("one weight, and kinds without a weight", () => {
   is([other.codes[0], other.scales.re[0], other.scales.im[0]].join(), "1,0.5,4");
   const zeros = quantize(complex([0, 0], [0, 0]), 1, 2);
   is([zeros.codes.join(), zeros.scales.re[0], zeros.scales.im[0]].join(), `0,0,${f32(1e-5)},${f32(1e-5)}`);
-  is(quantize(complex([1e-6, 0]), 1, 1).scales.re[0], f32(1e-5));
+  const tiny = quantize(complex([1e-6, 0]), 1, 1).scales;
+  is([tiny.re[0], tiny.im[0]].join(), `${f32(1e-6)},${f32(f32(1e-6) * 1e-5)}`);
+  const least = quantize(complex([2 ** -149, 0]), 1, 1).scales;
+  is([least.re[0], least.im[0]].join(), `${2 ** -149},${2 ** -149}`);
 });
 
 t("all equal: a mean that is the value itself", () => {

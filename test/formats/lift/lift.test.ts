@@ -49,6 +49,20 @@ function using<T>(matrix: Matrix, body: (matrix: Matrix) => T): T {
   }
 }
 
+t("a column of zeros is zeros, however large the others are", () => {
+  const [rows, cols] = [16, 64];
+  for (const size of [1, 2 ** -60, 2 ** -149]) {
+    const w = random("lift zeros", 1)
+      .gaussians(rows * cols)
+      .map((v, i) => (i % cols === 5 ? 0 : Math.sign(v) * Math.ceil(Math.abs(v)) * size));
+    const values = using(lift.quantize(lb, w, { rows, cols, bits: 2, beam: 16 }), (m) => m.dequantize());
+    ok(
+      values.every((v, i) => (i % cols === 5 ? v === 0 : Math.abs(v) <= 40 * size)),
+      `${size}: ${values.subarray(0, 8)}`,
+    );
+  }
+});
+
 t("a Hessian lessens the error of the product, with any rotation and padding", () => {
   const rng = random("lift hessian", 3);
   for (const [cols, whitening, bits] of [
