@@ -89,16 +89,19 @@ function reachable(entry: string): string[] {
   return [...found].sort();
 }
 
-/** One binary: 5 to 15 s of one thread. Only its own entry's sources count, so that a relaxed loop compiles relaxed alone. */
-function binary(entry: string, target: string): Target {
+/**
+ * One binary: 5 to 15 s of one thread. Only its own entry's sources count, so that a relaxed loop compiles relaxed alone.
+ * @param name of the files, where several binaries are made with the settings of one target
+ */
+function binary(entry: string, target: string, name = target): Target {
   const { options, targets } = JSON.parse(readFileSync(at("asconfig.json"), "utf8"));
   const suffixes = [".wasm", ".wat", ...(targets[target].sourceMap ? [".wasm.map"] : [])];
-  const outputs = suffixes.map((suffix) => `build/${target}${suffix}`);
-  const to = (suffix: string): string => `${NEXT}/build/${target}${suffix}`;
+  const outputs = suffixes.map((suffix) => `build/${name}${suffix}`);
+  const to = (suffix: string): string => `${NEXT}/build/${name}${suffix}`;
   const args = [`assembly/${entry}.ts`, "--config", "asconfig.json", "--target", target];
   args.push("--outFile", to(".wasm"), "--textFile", to(".wat"));
   return {
-    name: target,
+    name,
     inputs: () => [
       ...contentsOf(reachable(`assembly/${entry}.ts`)),
       JSON.stringify([options, targets[target], args, manifestOf("assemblyscript").version]),
@@ -151,12 +154,15 @@ function shipped(target: string): Target {
   };
 }
 
+/** The binaries that users load: what matrices need, and convolutions apart. */
+const BINARIES = ["simd", "relaxed", "conv-simd", "conv-relaxed"] as const;
+
 /** The types of those modules, which the compiler of TypeScript looks for. */
 const moduleTypes: Target = {
   name: "module-types",
   inputs: () => contentsOf(["scripts/build.ts"]),
   make: async () =>
-    ["simd", "relaxed"].map((target) =>
+    BINARIES.map((target) =>
       write(
         `dist/binary/${target}.d.ts`,
         "declare const binary: Uint8Array<ArrayBuffer> | WebAssembly.Module;\nexport default binary;\n",
@@ -227,17 +233,24 @@ async function build(): Promise<void> {
   rmSync(at(NEXT), { recursive: true, force: true });
   mkdirSync(at(NEXT, "build"), { recursive: true });
   const [simd, relaxed, debug] = [binary("simd", "simd"), binary("relaxed", "relaxed"), binary("simd", "debug")];
-  const [simdModule, relaxedModule] = [shipped("simd"), shipped("relaxed")];
+  const [convSimd, convRelaxed] = [
+    binary("conv/index", "simd", "conv-simd"),
+    binary("conv/index", "relaxed", "conv-relaxed"),
+  ];
+  const modules = BINARIES.map(shipped);
+  const [simdModule, relaxedModule, convSimdModule, convRelaxedModule] = modules as [Target, Target, Target, Target];
   const results = await Promise.allSettled([
     bring(relaxed).then(() => bring(relaxedModule)),
     bring(simd).then(() => bring(simdModule)),
     bring(debug),
+    bring(convRelaxed).then(() => bring(convRelaxedModule)),
+    bring(convSimd).then(() => bring(convSimdModule)),
     bring(moduleTypes).then(() => bring(javascript)),
   ]);
   const failed = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
   for (const { message } of failed) console.error(message);
   if (failed.length > 0) process.exitCode = 1;
-  else removeOthers([simd, relaxed, debug, simdModule, relaxedModule, moduleTypes, javascript]);
+  else removeOthers([simd, relaxed, debug, convSimd, convRelaxed, ...modules, moduleTypes, javascript]);
   rmSync(at(NEXT), { recursive: true, force: true });
 }
 

@@ -373,6 +373,11 @@ function isResponse(value: unknown): value is Response {
   return typeof Response === "function" && value instanceof Response;
 }
 
+/** A module from whatever leads to one, for a memory of this kind: for binaries beside those of `init`. */
+export function compileModule(where: string, source: ModuleSource, shared: boolean): Promise<WebAssembly.Module> {
+  return compileSource(where, source, shared);
+}
+
 async function compileSource(where: string, source: ModuleSource, shared: boolean): Promise<WebAssembly.Module> {
   const value = await followSource(where, source);
   if (isModule(value) || isBytes(value)) return compile(where, value, shared);

@@ -44,6 +44,11 @@ export class Arena implements MemoryUse {
     this.#floats = new Float32Array(this.memory.buffer);
   }
 
+  /** Whether workers may see it. */
+  get shared(): boolean {
+    return this.#shared;
+  }
+
   get used(): number {
     return this.#used;
   }

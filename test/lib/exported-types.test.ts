@@ -58,8 +58,11 @@ const anywhere = new Set(
   }),
 );
 
-/** LanguageModel.create takes what load() has read: it is for load() alone. */
-const INTERNAL = new Set(["Checkpoint", "ModelTokenizer"]);
+/**
+ * LanguageModel.create takes what load() has read: it is for load() alone. Constructors of Tensor and Conv2d are not exported but
+ * stand in the declarations of their types.
+ */
+const INTERNAL = new Set(["Checkpoint", "ModelTokenizer", "ConvEngine", "Spec"]);
 
 function missing(entry: string): string[] {
   const own = exportsOf(entry);

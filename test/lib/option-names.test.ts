@@ -1,6 +1,7 @@
 // Every exported function of every entry point refuses an option that it does not know, before it looks at anything else,
 // and docs/formats.md lists those that it does. A new function is found here by itself.
 import { readFileSync } from "node:fs";
+import * as conv from "../../src/conv/index.ts";
 import * as index from "../../src/index.ts";
 import * as lattice from "../../src/lattice.ts";
 import * as complex from "../../src/llm/complex/index.ts";
@@ -44,6 +45,7 @@ function collect(exports: object, prefix = ""): void {
   }
 }
 for (const exports of [index, lattice, transforms, complex]) collect(exports);
+collect(conv, "conv.");
 
 /** What a call says to an option object in each place, all other arguments missing. */
 async function messages(call: Anything, options: object): Promise<string[]> {
