@@ -157,17 +157,16 @@ function shipped(target: string): Target {
 /** The binaries that users load: what matrices need, and convolutions apart. */
 const BINARIES = ["simd", "relaxed", "conv-simd", "conv-relaxed"] as const;
 
-/** The types of those modules, which the compiler of TypeScript looks for. */
+/** The types of those modules, which the compiler of TypeScript looks for: one file for all (`imports` of package.json). */
 const moduleTypes: Target = {
   name: "module-types",
   inputs: () => contentsOf(["scripts/build.ts"]),
-  make: async () =>
-    BINARIES.map((target) =>
-      write(
-        `dist/binary/${target}.d.ts`,
-        "declare const binary: Uint8Array<ArrayBuffer> | WebAssembly.Module;\nexport default binary;\n",
-      ),
+  make: async () => [
+    write(
+      "dist/binary/simd.d.ts",
+      "declare const binary: Uint8Array<ArrayBuffer> | WebAssembly.Module;\nexport default binary;\n",
     ),
+  ],
 };
 
 const javascript: Target = {
