@@ -17,21 +17,23 @@ const isSafe = (values: Float32Array): boolean => values.every((value) => Math.a
 /**
  * Refuses weights that are infinite or NaN. Rows are read only if a scale or an offset is so large that there may be some.
  *
- * @param readRow the weights of a row, which are `length` numbers
+ * @param whole rows and cols of all weights: twice those of the shape where these are complex, [Re; Im]
+ * @param readRow the weights of a row of these
  * @throws RangeError which names the first scale (or the zero, if it is that which leads out of float32) by its index
  */
 export function checkFiniteWeights(
   where: string,
   { shape, scales, offsets }: Weights,
-  length: number,
+  whole: { readonly rows: number; readonly cols: number },
   readRow: (row: number, out: Float32Array) => void,
 ): void {
   if (scales.every(isSafe) && (offsets === undefined || isSafe(offsets))) return;
   const { rows, cols, groupSize } = shape;
   const groups = Math.ceil(cols / groupSize);
-  const line = new Float32Array(length);
-  for (let row = 0; row < rows; row++) {
-    readRow(row, line);
+  const line = new Float32Array(whole.cols);
+  for (let at = 0; at < whole.rows; at++) {
+    readRow(at, line);
+    const row = at % rows;
     const col = line.findIndex((value) => !Number.isFinite(value));
     if (col < 0) continue;
     const indexIn = (values: Float32Array): number => {

@@ -130,7 +130,7 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
       readRow: content.reader(layout),
     };
     const floats = arena.floats.subarray(address / 4, (address + layout.bytes) / 4);
-    checkFiniteWeights(where, content, spec.cols, (row, out) => spec.readRow(bytes, floats, row, out));
+    checkFiniteWeights(where, content, spec, (row, out) => spec.readRow(bytes, floats, row, out));
     return new PackedMatrix(new PackedCore(engine, spec, address));
   } catch (error) {
     arena.release(address);

@@ -12,7 +12,8 @@ import {
   readBranches,
   writeBranches,
 } from "./branch-bytes.ts";
-import { type Branches, toAdded } from "./branches.ts";
+import { addBranches, type Branches, toAdded } from "./branches.ts";
+import { isLarge } from "./finite.ts";
 import { UNIT_COLS } from "./layout.ts";
 
 /** One weight of a matrix without its branches. */
@@ -84,6 +85,29 @@ export class Side {
   }
 }
 
+/** Refuses branches that take weights out of float32. Weights are read only if there are numbers so large that they may. */
+function refuseLarge(
+  where: string,
+  added: Branches,
+  all: Branches,
+  rows: number,
+  cols: number,
+  weightAt: WeightReader,
+): void {
+  const { colScale, lowRank, sparse } = added;
+  const parts = { colScale, "lowRank.a": lowRank?.a, "lowRank.b": lowRank?.b, sparse: sparse?.values };
+  const large = Object.entries(parts).find(([, values]) => values !== undefined && isLarge(values));
+  if (large === undefined) return;
+  const line = new Float32Array(cols);
+  for (let row = 0; row < rows; row++) {
+    for (let col = 0; col < cols; col++) line[col] = weightAt(row, col);
+    addBranches(line, all, Uint32Array.of(row), rows, cols);
+    const col = line.findIndex((value) => !Number.isFinite(value));
+    if (col < 0) continue;
+    throw rangeError(`${where}: ${large[0]}`, "weights within float32", `${line[col]} at row ${row}, column ${col}`);
+  }
+}
+
 /**
  * The branches of a matrix [rows, cols] with more of them, which are checked; `side` are those that are there, and stay.
  *
@@ -111,6 +135,7 @@ export function extendSide(
     ...checked,
     ...(sparse && { sparse: toAdded(where, sparse, weightAt, checked.colScale ?? before.colScale) }),
   };
+  refuseLarge(where, checked, all, rows, cols, weightAt);
   const layout = branchLayout(all, rows, cols);
   const address = arena.allocate(layout.bytes);
   writeBranches(arena.bytes.subarray(address, address + layout.bytes), all, layout);

@@ -1,4 +1,4 @@
-import { checkArray, checkFinite, checkFloats, checkLength } from "../../lib/check.ts";
+import { checkArray, checkFinite, checkFloats, checkLength, rangeError } from "../../lib/check.ts";
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
@@ -75,8 +75,19 @@ export function pack(lb: Lowbit, given: OnebitPackOptions): Matrix {
   checkLength(`${where}: packed`, packed, rows * rowBytes, `rows ${rows} x ${rowBytes} bytes of 8 columns`);
   checkFinite(`${where}: input`, checkFloats(`${where}: input`, input, cols, `cols ${cols}`));
   checkFinite(`${where}: output`, checkFloats(`${where}: output`, output, rows, `rows ${rows}`));
+  checkProducts(where, input, output);
   const signs = Uint8Array.from(packed, (byte) => ~byte);
   return fromSigns(where, lb, shape, { signs, input, output });
+}
+
+/** Refuses vectors of which a weight, output[row] · input[col], leaves float32. */
+function checkProducts(where: string, input: Float32Array, output: Float32Array): void {
+  const largest = (values: Float32Array): number =>
+    values.reduce((best, value, i) => (Math.abs(value) > Math.abs(values[best] as number) ? i : best), 0);
+  const [row, col] = [largest(output), largest(input)];
+  const weight = Math.fround((output[row] as number) * (input[col] as number));
+  if (Number.isFinite(weight)) return;
+  throw rangeError(`${where}: output`, "weights within float32", `${weight} at row ${row}, column ${col}`);
 }
 
 function fromSigns(
