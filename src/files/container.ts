@@ -31,6 +31,8 @@ export interface ReadOptions {
   readonly begin?: number | undefined;
   readonly end?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Memory that may be used again: what is returned may be a view of it, if it is long enough. */
+  readonly into?: Uint8Array | undefined;
 }
 
 /** An open file, or the files of one model. */
@@ -190,8 +192,8 @@ function keepHead(file: OpenFile, bytes: Uint8Array, dataAt: number): OpenFile {
   const headEnd = bytes.length;
   return {
     ...file,
-    async read(begin, end, signal) {
-      if (begin < dataAt || begin >= headEnd || end > file.size) return file.read(begin, end, signal);
+    async read(begin, end, signal, into) {
+      if (begin < dataAt || begin >= headEnd || end > file.size) return file.read(begin, end, signal, into);
       signal?.throwIfAborted();
       const known = head.slice(begin - dataAt, Math.min(end, headEnd) - dataAt);
       if (end <= headEnd) return known;
@@ -220,11 +222,12 @@ function tensorOf(file: OpenFile, place: Place, swap?: Parameters<typeof swapBlo
     shape,
     byteLength,
     file: file.name,
-    async read({ begin = 0, end = byteLength, signal } = {}) {
+    async read({ begin = 0, end = byteLength, signal, into } = {}) {
       const where = `${plain(name)}.read`;
       checkInteger(`${where}: end`, end, 0, byteLength);
       checkInteger(`${where}: begin`, begin, 0, end);
-      if (swap === undefined) return file.read(place.begin + begin, place.begin + end, signal);
+      const room = into && into.length >= end - begin ? into : undefined;
+      if (swap === undefined) return file.read(place.begin + begin, place.begin + end, signal, room);
       // Whole blocks are turned round, and what was asked for is cut out of them.
       const first = begin - (begin % swap.bytes);
       const last = Math.min(byteLength, Math.ceil(end / swap.bytes) * swap.bytes);
@@ -338,8 +341,8 @@ class Progress {
     let furthest = 0;
     return {
       ...file,
-      read: async (begin, end, signal) => {
-        const bytes = await file.read(begin, end, signal);
+      read: async (begin, end, signal, into) => {
+        const bytes = await file.read(begin, end, signal, into);
         this.#loaded += Math.max(0, end - Math.max(begin, furthest));
         furthest = Math.max(furthest, end);
         this.#report?.(Math.min(this.#loaded, this.#total), this.#total);

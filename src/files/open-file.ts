@@ -49,8 +49,11 @@ export interface SourceOptions {
 export interface OpenFile {
   readonly name: string;
   readonly size: number;
-  /** Exactly the bytes from begin to end: a copy, or a view of bytes that the caller gave. */
-  read(begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Exactly the bytes from begin to end: a copy, or a view of bytes that the caller gave.
+   * @param into memory for at least as many bytes, where the copy may be made
+   */
+  read(begin: number, end: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -64,12 +67,12 @@ export function reasonOf(error: unknown): string {
 export function wrap(
   name: string,
   size: number,
-  read: ByteSource["read"],
+  read: OpenFile["read"],
   close: () => Promise<void> = async () => {},
 ): OpenFile {
-  const piece = async (begin: number, end: number, signal?: AbortSignal): Promise<Uint8Array> => {
+  const piece = async (begin: number, end: number, signal?: AbortSignal, into?: Uint8Array): Promise<Uint8Array> => {
     signal?.throwIfAborted();
-    const got: unknown = await read(begin, end, signal);
+    const got: unknown = await read(begin, end, signal, into);
     signal?.throwIfAborted();
     if (kindOf(got) !== "Uint8Array") throw typeError(`${plain(name)}: read`, "a promise of a Uint8Array", got);
     const bytes = bytesOf(got as Uint8Array);
@@ -81,13 +84,13 @@ export function wrap(
     name,
     size,
     close,
-    async read(begin, end, signal) {
+    async read(begin, end, signal, into) {
       signal?.throwIfAborted();
       if (!(begin >= 0 && begin <= end && end <= size)) {
         throw new FileError(`${plain(name)}: file is truncated: expected bytes ${begin} to ${end}, got ${size} bytes`);
       }
       if (begin === end) return new Uint8Array(0);
-      const first = await piece(begin, end, signal);
+      const first = await piece(begin, end, signal, into);
       if (first.length === end - begin) return first;
       const all = new Uint8Array(end - begin);
       all.set(first);

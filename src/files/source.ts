@@ -110,8 +110,8 @@ async function openPath(where: string, path: string | URL): Promise<OpenFile> {
     await handle.close();
     throw error;
   }
-  const read = async (begin: number, end: number): Promise<Uint8Array> => {
-    const bytes = new Uint8Array(end - begin);
+  const read: OpenFile["read"] = async (begin, end, _, into) => {
+    const bytes = into?.subarray(0, end - begin) ?? new Uint8Array(end - begin);
     try {
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, begin);
       return bytes.subarray(0, bytesRead);

@@ -54,7 +54,7 @@ interface Sized {
   readonly bytes: number;
 }
 
-function checkTensors(where: string, tensors: readonly TensorContent[]): Sized[] {
+export function checkTensors(where: string, tensors: readonly TensorContent[]): Sized[] {
   const names = new Set<string>(["__metadata__"]);
   return tensors.map((tensor) => {
     const { name, dtype, shape } = tensor;
@@ -72,7 +72,13 @@ function checkTensors(where: string, tensors: readonly TensorContent[]): Sized[]
   });
 }
 
-function planSafetensors(where: string, content: SafetensorsContent, signal: AbortSignal | undefined): FilePlan {
+/** @param last of the tensors the one that comes behind all others, whatever its type */
+export function planSafetensors(
+  where: string,
+  content: SafetensorsContent,
+  signal: AbortSignal | undefined,
+  last?: TensorContent,
+): FilePlan {
   const entries: [string, unknown][] = [];
   const { metadata = {} } = content;
   const texts: [string, string][] = metadata instanceof Map ? [...metadata] : Object.entries(metadata);
@@ -83,7 +89,7 @@ function planSafetensors(where: string, content: SafetensorsContent, signal: Abo
   }
   if (texts.length > 0) entries.push(["__metadata__", ordered(texts)]);
   const sized = checkTensors(where, content.tensors);
-  sized.sort((a, b) => b.bits - a.bits);
+  sized.sort((a, b) => Number(a.tensor === last) - Number(b.tensor === last) || b.bits - a.bits);
   let end = 0;
   for (const { tensor, bytes } of sized) {
     const { name, dtype, shape } = tensor;

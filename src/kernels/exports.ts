@@ -212,6 +212,8 @@ export interface ModelExports {
 
 export interface PrepareExports extends ModelExports {
   absmax(x: number, n: number): number;
+  /** 16 lanes at `state` over `bytes` bytes, a multiple of 64. */
+  file_checksum(state: number, data: number, bytes: number): void;
   prepare_binary_int8: PrepareInt8;
   prepare_binary_lut8: PrepareLut8;
   prepare_ternary_lut8: PrepareLut8;

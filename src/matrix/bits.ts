@@ -1,4 +1,5 @@
 // Types of bit planes, and how a token becomes one.
+import { rangeError } from "../lib/check.ts";
 import { roundHalfEven } from "../numeric/scale.ts";
 
 /** What a code u of n bits stands for: u, its two's complement, or 2u - (2^n - 1): odd integers, ±1 for one bit. */
@@ -29,9 +30,26 @@ export function typesArgument(types: Required<BitplaneTypes>): number {
   );
 }
 
+/** Refuses what typesArgument does not give. */
+export function checkTypesArgument(where: string, types: number): void {
+  const { bits, encoding } = activationType(types);
+  for (const [name, count, what] of [
+    ["bits", weightBits(types), weightEncoding(types)],
+    ["activationBits", bits, encoding],
+  ] as const) {
+    const least = name === "activationBits" && what === "signed" ? 2 : 1;
+    if (what === undefined || count < least || count > 8) throw rangeError(`${where}: ${name}`, "1 to 8 bits", count);
+  }
+}
+
 /** Bits of a weight, from typesArgument. */
 export function weightBits(types: number): number {
   return types & 15;
+}
+
+/** Encoding of a weight, from typesArgument. */
+export function weightEncoding(types: number): Encoding {
+  return ENCODINGS[(types >> 8) & 3] as Encoding;
 }
 
 /** Bits and encoding of an activation, from typesArgument. */

@@ -1,7 +1,9 @@
 // Branches as the kernels read them: assembly/branch/README.md.
 import { STRIP_ROWS } from "../kernels/types.ts";
+import { checkFinite, rangeError } from "../lib/check.ts";
 import type { Branches, SparseBranch } from "./branches.ts";
 import { UNIT_COLS } from "./layout.ts";
+import type { BranchesRecord } from "./record.ts";
 
 /** Rows that are sorted together, rows of a group, and steps of a block (assembly/branch/README.md). */
 const WINDOW_ROWS = 64;
@@ -32,28 +34,61 @@ export interface BranchLayout {
 
 /** The region that checked branches need; its address must be a multiple of 16. */
 export function branchLayout(branches: Branches, rows: number, cols: number): BranchLayout {
-  const paddedRows = Math.ceil(rows / STRIP_ROWS) * STRIP_ROWS;
+  const { bias, colScale, lowRank, sparse } = branches;
+  return placeBranches(rows, cols, {
+    bias: bias !== undefined,
+    colScale: colScale !== undefined,
+    rank: lowRank === undefined ? 0 : lowRank.a.length / rows,
+    sparse:
+      sparse &&
+      ((start, stepBytes) => {
+        const { steps } = rowGroups(sparse.rows, paddedTo(rows));
+        return start + steps.reduce((sum, n) => sum + n, 0) * stepBytes;
+      }),
+  });
+}
+
+/** The region that a file says there is. Its bytes are those of the record, or the record is wrong. */
+export function recordedLayout(record: BranchesRecord, rows: number, cols: number): BranchLayout {
+  const { bias = false, colScale = false, rank = 0, sparse = false } = record;
+  const without = placeBranches(rows, cols, { bias, colScale, rank, sparse: undefined });
+  // The sparse branch, whose size no shape tells, is last.
+  return sparse
+    ? placeBranches(rows, cols, { bias, colScale, rank, sparse: () => record.bytes - without.bytes })
+    : without;
+}
+
+interface Present {
+  readonly bias: boolean;
+  readonly colScale: boolean;
+  readonly rank: number;
+  /** Its bytes: the streams begin at `start` and have `stepBytes` a step. */
+  readonly sparse: ((start: number, stepBytes: number) => number) | undefined;
+}
+
+function placeBranches(rows: number, cols: number, { bias, colScale, rank, sparse }: Present): BranchLayout {
+  const paddedRows = paddedTo(rows);
   const byteCols = Math.ceil(cols / UNIT_COLS);
-  const rank = branches.lowRank === undefined ? 0 : branches.lowRank.a.length / rows;
   const colBytes = cols <= 65536 ? 2 : 4;
   let bytes = 0;
-  const place = (present: unknown, size: () => number): number | undefined => {
-    if (present === undefined) return undefined;
+  const place = (present: boolean, size: () => number): number | undefined => {
+    if (!present) return undefined;
     const at = bytes;
     bytes = align16(bytes + size());
     return at;
   };
   const offsets = {
-    bias: place(branches.bias, () => paddedRows * 4),
-    colScale: place(branches.colScale, () => byteCols * UNIT_COLS * 4),
-    a: place(branches.lowRank, () => paddedRows * rank * 4),
-    b: place(branches.lowRank, () => Math.ceil(rank / B_RANKS) * B_RANKS * byteCols * UNIT_COLS * 4),
-    sparse: place(branches.sparse, () => {
-      const { steps } = rowGroups((branches.sparse as SparseBranch).rows, paddedRows);
-      return streamStart(paddedRows) + steps.reduce((sum, n) => sum + n, 0) * stepBytes(colBytes);
-    }),
+    bias: place(bias, () => paddedRows * 4),
+    colScale: place(colScale, () => byteCols * UNIT_COLS * 4),
+    a: place(rank > 0, () => paddedRows * rank * 4),
+    b: place(rank > 0, () => Math.ceil(rank / B_RANKS) * B_RANKS * byteCols * UNIT_COLS * 4),
+    sparse: place(sparse !== undefined, () => sparse?.(streamStart(paddedRows), stepBytes(colBytes)) ?? 0),
   };
   return { rows, cols, paddedRows, byteCols, rank, colBytes, ...offsets, bytes };
+}
+
+function paddedTo(rows: number): number {
+  return Math.ceil(rows / STRIP_ROWS) * STRIP_ROWS;
 }
 
 /** The arguments that kernels take for packed branches at `base`: 0 for one that is not there. */
@@ -113,6 +148,52 @@ export function readBranches(region: Uint8Array, layout: BranchLayout): Branches
   }
   if (layout.sparse !== undefined) branches.sparse = readSparse(region.subarray(layout.sparse), layout);
   return branches;
+}
+
+/**
+ * Refuses a region of which kernels would read what is not there, or whose numbers are not finite.
+ *
+ * @throws RangeError
+ */
+export function checkRegion(where: string, region: Uint8Array, layout: BranchLayout): void {
+  const { cols, paddedRows, colBytes, sparse } = layout;
+  checkFinite(`${where}: numbers`, floatsAt(region.subarray(0, sparse ?? region.length)));
+  if (sparse === undefined) return;
+  const stream = region.subarray(sparse);
+  const data = new DataView(stream.buffer, stream.byteOffset, stream.byteLength);
+  const fault = (what: string): never => {
+    throw rangeError(`${where}: sparse`, "streams of entries in their order", what);
+  };
+  let at = streamStart(paddedRows);
+  if (stream.length < at) fault("a branch that is too short");
+  const headers = Math.ceil(paddedRows / WINDOW_ROWS) * 4;
+  let seen = 0n;
+  for (let g = 0; g < paddedRows / GROUP_ROWS; g++) {
+    const first = g * GROUP_ROWS;
+    if (first % WINDOW_ROWS === 0) {
+      if (data.getUint32((first / WINDOW_ROWS) * 4, true) !== at) fault(`another offset of the rows from ${first} on`);
+      seen = 0n;
+    }
+    const height = Math.min(WINDOW_ROWS, paddedRows - (first - (first % WINDOW_ROWS)));
+    for (let lane = 0; lane < GROUP_ROWS; lane++) {
+      const row = data.getUint8(headers + g * 8 + 4 + lane);
+      if (row >= height || (seen >> BigInt(row)) & 1n) fault(`row ${row} at place ${lane} of group ${g}`);
+      seen |= 1n << BigInt(row);
+    }
+    const bytes = data.getUint32(headers + g * 8, true);
+    const steps = bytes / stepBytes(colBytes);
+    if (steps % BLOCK_STEPS !== 0 || at + bytes > stream.length) fault(`${bytes} bytes of group ${g}`);
+    for (let step = 0; step < steps; step++) {
+      for (let lane = 0; lane < GROUP_ROWS; lane++) {
+        const place = entryPlace(at, step, lane, colBytes);
+        const col = colBytes === 2 ? data.getUint16(place.col, true) : data.getUint32(place.col, true);
+        if (col >= cols) fault(`column ${col} of ${cols}`);
+        if (!Number.isFinite(data.getFloat32(place.value, true))) fault("a value that is not finite");
+      }
+    }
+    at += bytes;
+  }
+  if (align16(at) !== stream.length) fault(`${stream.length - at} bytes behind them`);
 }
 
 function align16(bytes: number): number {

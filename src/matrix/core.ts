@@ -3,6 +3,7 @@
 import type { Activation } from "../kernels/types.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { addBranches } from "./branches.ts";
+import type { StoredCore } from "./record.ts";
 import type { Side, WeightReader } from "./side.ts";
 
 export interface Core {
@@ -39,6 +40,8 @@ export interface Core {
   readRows(ids: Uint32Array, out: Float32Array): void;
   /** A copy of the stored bytes, branches not included. */
   packed(): Uint8Array;
+  /** What a file says of it, and where its bytes are, branches included. */
+  stored(): StoredCore;
   /** The same weights with other branches. This one is gone, and its branches are given back. */
   extended(side: Side): Core;
   /** Gives all memory back. To be called once. */

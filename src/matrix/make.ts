@@ -1,7 +1,7 @@
 // What every format does to become a matrix.
 import { formatOf, scaleRows } from "../kernels/formats.ts";
 import { candidates } from "../kernels/registry.ts";
-import type { FormatName } from "../kernels/types.ts";
+import type { Format, FormatName } from "../kernels/types.ts";
 import { checkChoice } from "../lib/check.ts";
 import { engineOf } from "../runtime/engine.ts";
 import { type SharedTable, shareTable } from "../runtime/tables.ts";
@@ -22,7 +22,7 @@ import { PackedMatrix } from "./packed.ts";
 import { PackedCore } from "./packed-core.ts";
 import type { ScaleRecords } from "./scale-records.ts";
 import type { Shape } from "./shape.ts";
-import type { ComplexSpec, MatrixSpec } from "./spec.ts";
+import type { ComplexSpec, MatrixSpec, Reader, Stored } from "./spec.ts";
 
 /** What a format brings to makeMatrix. */
 export interface Content {
@@ -46,13 +46,41 @@ export interface Content {
   readonly columnOrder?: Uint32Array | undefined;
   /** Bit planes: `MatrixSpec.types`. */
   readonly types?: number;
+  /** pvq: `MatrixSpec.pulses`. */
+  readonly pulses?: number;
   /** Complex: `MatrixSpec.complex`. Rows and columns of `shape` are those of the complex matrix. */
   readonly complex?: ComplexSpec;
   /** Scales are [1] or [groups]: all rows share them. */
   readonly sharedScales?: boolean;
   /** Fills the weights, which are the first layout.weightBytes of `bytes`. */
   readonly write: (bytes: Uint8Array, layout: Layout) => void;
-  readonly reader: (layout: Layout) => MatrixSpec["readRow"];
+  readonly reader: Reader;
+}
+
+/** What of a layout does not follow from the format. */
+export interface LayoutShape {
+  /** Of complex planes, those of the complex matrix. */
+  readonly rows: number;
+  readonly cols: number;
+  readonly groupSize: number;
+  readonly planes: number;
+  readonly records: ScaleRecords | undefined;
+  readonly offsets: boolean;
+  readonly sharedScales: boolean;
+  readonly tableBytes: number;
+  readonly types: number | undefined;
+}
+
+export function formatLayout(format: Format, { types, ...shape }: LayoutShape): Layout {
+  const { chunk, bits, layout: kind, maxGroup, rowScales = false } = format;
+  return makeLayout({
+    ...shape,
+    chunk,
+    bitsPerWeight: types !== undefined ? weightBits(types) : kind === "planes" && bits === 1 ? shape.planes : bits,
+    scaleRows: scaleRows(format),
+    ...(maxGroup !== undefined && { maxGroup }),
+    rowScales,
+  });
 }
 
 /**
@@ -62,7 +90,7 @@ export interface Content {
  */
 export function makeMatrix(where: string, lb: unknown, content: Content): PackedMatrix {
   const engine = engineOf(where, lb);
-  const { format, shape, scales, offsets, tables, types, complex } = content;
+  const { format, shape, scales, offsets, tables, types, complex, pulses } = content;
   const { rows, cols, groupSize, activation, kernel } = shape;
   if (kernel !== undefined) {
     const names = (["gemv", "gemm"] as const)
@@ -70,21 +98,13 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
       .map((row) => row.name);
     checkChoice(`${where}: kernel`, kernel, names);
   }
-  const { chunk, bits, layout: kind, maxGroup } = formatOf(format, activation);
-  const layout = makeLayout({
-    rows,
-    cols,
-    groupSize,
-    chunk,
-    bitsPerWeight: types ? weightBits(types) : kind === "planes" && bits === 1 ? scales.length : bits,
+  const layout = formatLayout(formatOf(format, activation), {
+    ...{ rows, cols, groupSize, types },
     planes: scales.length,
     records: content.records?.kind,
-    scaleRows: scaleRows(formatOf(format, activation)),
     offsets: offsets !== undefined,
     sharedScales: content.sharedScales ?? false,
-    ...(tables && { tableBytes: tables.length }),
-    ...(maxGroup !== undefined && { maxGroup }),
-    rowScales: formatOf(format, activation).rowScales ?? false,
+    tableBytes: tables?.length ?? 0,
   });
   const { arena } = engine;
   const address = arena.allocate(layout.bytes);
@@ -115,20 +135,18 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
     }
     if (offsets) writeGroupValues(offsetPlace, floatsAt(offsetsAt(layout)), offsets, rows, groupSize, layout);
     if (tables) bytes.set(tables, tablesAt(layout));
-    const spec: MatrixSpec = {
-      label: content.label,
+    const stored: Stored = {
       format,
       rows: complex ? 2 * rows : rows,
       cols: complex ? 2 * cols : cols,
       activation,
       layout,
-      columnOrder: content.columnOrder,
       types,
       complex,
-      shared,
-      kernel,
-      readRow: content.reader(layout),
+      pulses,
     };
+    const { label, columnOrder } = content;
+    const spec: MatrixSpec = { ...stored, label, columnOrder, shared, kernel, readRow: content.reader(stored) };
     const floats = arena.floats.subarray(address / 4, (address + layout.bytes) / 4);
     checkFiniteWeights(where, content, spec, (row, out) => spec.readRow(bytes, floats, row, out));
     return new PackedMatrix(new PackedCore(engine, spec, address));

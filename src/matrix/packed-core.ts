@@ -6,10 +6,13 @@ import type { Engine, Pass } from "../runtime/engine.ts";
 import { ComplexProduct } from "./complex-product.ts";
 import { type Core, TAKEN_OVER } from "./core.ts";
 import { DenseProduct } from "./dense-product.ts";
+import { UNIT_COLS } from "./layout.ts";
 import type { Product, TokenSource } from "./passes.ts";
 import { RealProduct } from "./product.ts";
+import type { StoredCore, StoredRegion } from "./record.ts";
 import type { Side } from "./side.ts";
 import { DISPOSED, goneError, type MatrixSpec } from "./spec.ts";
+import { wordBytes } from "./words.ts";
 
 function productOf(engine: Engine, spec: MatrixSpec, side: Side | undefined): Product {
   if (spec.complex) return new ComplexProduct(engine, spec, side);
@@ -135,6 +138,30 @@ export class PackedCore implements Core {
 
   packed(): Uint8Array {
     return this.engine.arena.bytes.slice(this.#address, this.#address + this.#spec.layout.bytes);
+  }
+
+  stored(): StoredCore {
+    const { label, format, rows, cols, activation, layout, types, pulses, complex, columnOrder } = this.#spec;
+    const { groupByteCols, planes, offsets, sharedScales, records, tableBytes } = layout;
+    const branches = this.side?.stored();
+    const regions: StoredRegion[] = [{ address: this.#address, bytes: layout.bytes }];
+    if (columnOrder) regions.push(wordBytes(columnOrder));
+    if (branches) regions.push(branches.region);
+    return {
+      record: {
+        ...{ label, rows, cols, format, activation, group: groupByteCols * UNIT_COLS, planes },
+        ...(offsets && { offsets }),
+        ...(sharedScales && { sharedScales }),
+        ...(records && { records }),
+        ...(tableBytes > 0 && { tables: tableBytes }),
+        ...(types !== undefined && { types }),
+        ...(pulses !== undefined && { pulses }),
+        ...(complex && { complex }),
+        ...(columnOrder && { order: true }),
+        ...(branches && { branches: branches.record }),
+      },
+      regions,
+    };
   }
 
   extended(side: Side): Core {

@@ -28,6 +28,7 @@ import { type Core, dequantizeRows, TAKEN_OVER } from "./core.ts";
 import { coreOf, PackedMatrix } from "./packed.ts";
 import { PackedCore } from "./packed-core.ts";
 import { copyResults } from "./passes.ts";
+import type { StoredCore, StoredRegion } from "./record.ts";
 import type { Side } from "./side.ts";
 import { DISPOSED, goneError, type Matrix } from "./spec.ts";
 
@@ -78,6 +79,24 @@ export function makeRotated(where: string, lb: unknown, spec: RotatedSpec): Matr
     for (const { matrix } of spec.inners) matrix.dispose();
     throw error;
   }
+}
+
+/**
+ * The same where the numbers of the steps are in linear memory already, as `stored` of another has them.
+ *
+ * @param pre a plan of as many numbers
+ * @param address of the numbers; 0 where there are none
+ */
+export function rotatedAt(
+  engine: Engine,
+  spec: Pick<RotatedSpec, "label" | "rows" | "cols" | "inners">,
+  pre: Plan,
+  post: Plan,
+  address: number,
+  side: Side | undefined,
+): PackedMatrix {
+  const bytes = pre.parameterBytes + post.parameterBytes;
+  return new PackedMatrix(new RotatedCore(engine, { ...spec, pre, post, bytes }, address, side));
 }
 
 interface Parts {
@@ -199,6 +218,26 @@ class RotatedCore implements Core {
       at += part.length;
     }
     return out;
+  }
+
+  stored(): StoredCore {
+    const { label, rows, cols, pre, post, inners, bytes } = this.#parts;
+    const parts = this.#inners.map(({ core }) => core.stored());
+    const branches = this.side?.stored();
+    const regions: StoredRegion[] = parts.flatMap((part) => part.regions);
+    if (bytes > 0) regions.push({ address: this.#address, bytes });
+    if (branches) regions.push(branches.region);
+    return {
+      record: {
+        ...{ label, rows, cols, pre: pre.records(), post: post.records() },
+        inners: parts.map(({ record: matrix }, i) => {
+          const { factor } = inners[i] as Inner;
+          return { matrix, ...(factor !== undefined && { factor }) };
+        }),
+        ...(branches && { branches: branches.record }),
+      },
+      regions,
+    };
   }
 
   extended(side: Side): Core {

@@ -15,6 +15,7 @@ import {
 import { addBranches, type Branches, toAdded } from "./branches.ts";
 import { isLarge } from "./finite.ts";
 import { UNIT_COLS } from "./layout.ts";
+import type { BranchesRecord, StoredRegion } from "./record.ts";
 
 /** One weight of a matrix without its branches. */
 export type WeightReader = (row: number, col: number) => number;
@@ -40,6 +41,21 @@ export class Side {
 
   release(): void {
     this.#engine.arena.release(this.#address);
+  }
+
+  /** What a file says of them, and where they are. */
+  stored(): { readonly record: BranchesRecord; readonly region: StoredRegion } {
+    const { bias, colScale, rank, sparse, bytes } = this.layout;
+    return {
+      record: {
+        ...(bias !== undefined && { bias: true }),
+        ...(colScale !== undefined && { colScale: true }),
+        ...(rank > 0 && { rank }),
+        ...(sparse !== undefined && { sparse: true }),
+        bytes,
+      },
+      region: { address: this.#address, bytes },
+    };
   }
 
   /** Bytes of a token: x as it is, and what the low-rank branch makes of it. */

@@ -7,6 +7,12 @@ import type { Layout } from "./layout.ts";
 /** Conjugation of a plane, as `ComplexSpec.kinds` has it. */
 export const KINDS = { none: 0, x: 1, w: 2 } as const;
 
+/** How plane i is conjugated. */
+export function conjugateOf(kinds: number, i: number): keyof typeof KINDS {
+  const kind = (kinds >> (2 * i)) & 3;
+  return kind === KINDS.x ? "x" : kind === KINDS.w ? "w" : "none";
+}
+
 /** Row numbers. */
 export type Ids = ArrayLike<number> | ArrayLike<bigint>;
 
@@ -98,6 +104,8 @@ export interface MatrixSpec {
   readonly columnOrder?: Uint32Array | undefined;
   /** Bits and encodings of both operands, for bit planes (typesArgument of quantize/bitplane.ts). */
   readonly types?: number | undefined;
+  /** Of a pyramid (pvq): Σ |y| of a vector. */
+  readonly pulses?: number | undefined;
   /** Of complex planes, whose layout has half of these rows and columns. */
   readonly complex?: ComplexSpec | undefined;
   /** A table that kernels read, and that other matrices may, too. */
@@ -112,6 +120,12 @@ export interface MatrixSpec {
    */
   readonly readRow: (bytes: Uint8Array, floats: Float32Array, row: number, out: Float32Array) => void;
 }
+
+/** What of a matrix says how its bytes are read: the same whoever wrote them, so that files need nothing else. */
+export type Stored = Omit<MatrixSpec, "label" | "columnOrder" | "shared" | "kernel" | "readRow">;
+
+/** How the weights of a stored format are read, one row at a time. */
+export type Reader = (stored: Stored) => MatrixSpec["readRow"];
 
 /** A matrix that is used after it is gone. */
 export function goneError(where: string, label: string, rows: number, cols: number, how = DISPOSED): TypeError {

@@ -3,6 +3,7 @@
 import { checkFinite, checkInteger, MAX_COLS, rangeError, typeError } from "../lib/check.ts";
 import { type HadamardChoice, matrixOf, orderOf, signOffsets } from "../numeric/hadamard.ts";
 import type { Engine } from "../runtime/engine.ts";
+import type { StepRecord } from "./step-record.ts";
 
 /** One linear map. Matrices are row-major [out, inner], whichever side they are on. */
 export type Step =
@@ -131,6 +132,17 @@ export class Plan {
     });
   }
 
+  /** The steps without their numbers. */
+  records(): StepRecord[] {
+    return this.#stages.map(({ kind, to, out, inner, groups, runs, k, size, choice, inverse }) => {
+      if (kind === "scale") return { kind };
+      if (kind === "resize") return { kind, length: to };
+      if (kind === "left") return { kind, out, inner };
+      if (kind === "right") return { kind, out, inner, groups, runs };
+      return { kind, block: k * size, ...(choice && { choice }), ...(inverse && { inverse }) };
+    });
+  }
+
   /** The steps of the transpose, from `to` to `from`. */
   transposed(floats: Float32Array, address: number): Step[] {
     return this.read(floats, address)
@@ -204,6 +216,16 @@ export class Plan {
     }
     return x;
   }
+}
+
+/** The step with numbers in the order in which `Plan.write` puts them, as a new Plan takes it. */
+export function stepWith(record: StepRecord, numbers: Float32Array): Step {
+  const { kind, block, choice, inverse = false, length = 0, out = 0, inner = 0, groups = 1, runs } = record;
+  if (kind === "scale") return { kind, by: numbers };
+  if (kind === "resize") return { kind, length };
+  if (kind === "hadamard") return { kind, block, choice, inverse };
+  if (kind === "left") return { kind, matrix: numbers, out, inner };
+  return { kind, matrix: numbers, out, inner, groups, ...(runs !== undefined && { runs }) };
 }
 
 /** H_k across the rows of each block [k, size]. */

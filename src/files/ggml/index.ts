@@ -1,7 +1,9 @@
 // ggml.matrix and ggml.decode: tensors of GGUF files as matrices, without a loss, and as floats.
+import { tableReader } from "../../formats/codebook/reader.ts";
 import { byteTable, int16Table } from "../../formats/codebook/stored.ts";
 import { type DenseType, pack as packDense } from "../../formats/dense/index.ts";
 import { makePlanes } from "../../formats/shared/plane-matrix.ts";
+import { uniformReader } from "../../formats/shared/uniform-matrix.ts";
 import { makeWords } from "../../formats/shared/word-matrix.ts";
 import { I2S_LAYOUTS, type I2sTensors } from "../../formats/ternary/from-i2s.ts";
 import { fromI2s } from "../../formats/ternary/index.ts";
@@ -130,7 +132,7 @@ export function matrix(lb: Lowbit, given: GgmlTensor & ImportOptions): Matrix {
     },
     ...(table && { tables: table === "bytes" ? byteTable(levels) : int16Table(levels) }),
     writeRow,
-    level: (code) => levels[code] as number,
+    reader: table ? tableReader : uniformReader,
   });
 }
 

@@ -2,7 +2,6 @@ import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
 import { type BitplaneTypes, typesArgument } from "../../matrix/bits.ts";
-import { readGroupValues } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import {
   COMMON_NAMES,
@@ -15,8 +14,9 @@ import {
 } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import type { Lowbit } from "../../runtime/features.ts";
-import { readQuads, writeQuads } from "./bytes.ts";
-import { type BitplaneCodes, bitplaneCodes, checkTypes, codeValue } from "./quantize.ts";
+import { writeQuads } from "./bytes.ts";
+import { type BitplaneCodes, bitplaneCodes, checkTypes } from "./quantize.ts";
+import { bitplaneReader } from "./reader.ts";
 
 /**
  * Weights of 1 to 8 bits met by activations of 1 to 8 bits, both as bit planes (ABQ-LLM, Zeng et al. 2024). The cost is that of
@@ -103,7 +103,7 @@ function fromCodes(
   types: Required<BitplaneTypes>,
   { codes, scales, offsets }: BitplaneCodes,
 ): Matrix {
-  const { bits, encoding, activationBits } = types;
+  const { bits, activationBits } = types;
   return makeMatrix(where, lb, {
     label: `bitplane${bits}x${activationBits}`,
     format: "bitplane",
@@ -112,13 +112,6 @@ function fromCodes(
     offsets,
     types: typesArgument(types),
     write: (bytes, layout) => writeQuads(bytes, codes, shape.rows, bits, layout),
-    reader: (layout) => {
-      const line = new Uint8Array(shape.cols);
-      return (bytes, floats, row, out) => {
-        readQuads(bytes, row, bits, layout, line);
-        for (let col = 0; col < out.length; col++) out[col] = codeValue(line[col] as number, bits, encoding);
-        readGroupValues(floats, row, layout, out);
-      };
-    },
+    reader: bitplaneReader,
   });
 }

@@ -28,7 +28,8 @@ import { importMxfp4, MXFP4_NAMES, type Mxfp4Tensors } from "./mxfp4.ts";
 import { BNB_NAMES, type BnbTensors, importBnb4 } from "./nf4.ts";
 import { importNvfp4, NVFP4_NAMES, type Nvfp4Tensors } from "./nvfp4.ts";
 import { BNB_FP4, E2M1_DOUBLED, NF4 } from "./published.ts";
-import { byteTable, int16Table, integerTable, LARGEST, rowTables, tableEntry } from "./stored.ts";
+import { tableReader } from "./reader.ts";
+import { byteTable, int16Table, integerTable, LARGEST, rowTables } from "./stored.ts";
 
 export type { Mxfp4Tensors } from "./mxfp4.ts";
 export type { BnbTensors } from "./nf4.ts";
@@ -271,6 +272,6 @@ function fromCodes(where: string, lb: Lowbit, shape: Shape, { label, bits, codes
     ],
     tables: packed?.bytes ?? (table?.wide ? int16Table(table.entries) : byteTable(table?.entries ?? [])),
     writeRow: (row, out) => out.set(codes.subarray(row * cols, (row + 1) * cols)),
-    level: (code, row, bytes) => tableEntry(bytes, format, code, row),
+    reader: tableReader,
   });
 }

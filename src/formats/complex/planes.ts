@@ -8,7 +8,7 @@ import { scaleFloats, scalePlace, scalesAt } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import type { PackedMatrix } from "../../matrix/packed.ts";
 import { checkCodes, type Shape } from "../../matrix/shape.ts";
-import { KINDS } from "../../matrix/spec.ts";
+import { type ComplexSpec, conjugateOf, KINDS, type Reader } from "../../matrix/spec.ts";
 import { groupsOf } from "../../numeric/shape.ts";
 import { type Planes, type RowWriter, readPlane, writePlanes } from "../shared/planes.ts";
 import type { ComplexCodes } from "./quantize.ts";
@@ -103,38 +103,44 @@ export function makeComplexPlanes(
     sharedScales,
     complex: { kinds, oneScale },
     write: (bytes, layout) => writePlanes(bytes, rows, stored, layout, writeRow),
-    reader: (layout) => {
-      // Not the planes themselves, so that their codes can be collected.
-      const conjugates = planes.map(({ conjugate }) => conjugate);
-      const { groupByteCols, byteCols } = layout;
-      const s = new Uint8Array(byteCols);
-      const t = new Uint8Array(byteCols);
-      const sums = new Float64Array(2 * cols);
-      const planeScales = scaleFloats(layout);
-      return (bytes, floats, row, out) => {
-        const imaginary = row >= rows;
-        const from = imaginary ? row - rows : row;
-        sums.fill(0);
-        for (const [i, conjugate] of conjugates.entries()) {
-          readPlane(bytes, from, 2 * i, stored, layout, s);
-          readPlane(bytes, from, 2 * i + 1, stored, layout, t);
-          const first = scalesAt(layout) / 4 + 2 * i * planeScales;
-          const [onRe, onIm] = signsOf(conjugate, imaginary);
-          for (let col = 0; col < cols; col++) {
-            const place = first + scalePlace(from, Math.floor((col >> 3) / groupByteCols), layout);
-            const signS = ((s[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
-            const signT = ((t[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
-            const re = ((signS + signT) / 2) * (floats[place] as number);
-            const im = ((signT - signS) / 2) * (floats[place + planeScales] as number);
-            sums[col] = (sums[col] as number) + onRe * (imaginary ? im : re);
-            sums[cols + col] = (sums[cols + col] as number) + onIm * (imaginary ? re : im);
-          }
-        }
-        out.set(sums);
-      };
-    },
+    reader: complexReader,
   });
 }
+
+/** Rows and columns are those of [Re; Im]. */
+export const complexReader: Reader = ({ rows: bothRows, cols: bothCols, layout, complex }) => {
+  const rows = bothRows / 2;
+  const cols = bothCols / 2;
+  const planes: Planes = { count: layout.planes, together: false };
+  const { kinds } = complex as ComplexSpec;
+  const conjugates = Array.from({ length: planes.count / 2 }, (_, i) => conjugateOf(kinds, i));
+  const { groupByteCols, byteCols } = layout;
+  const s = new Uint8Array(byteCols);
+  const t = new Uint8Array(byteCols);
+  const sums = new Float64Array(2 * cols);
+  const planeScales = scaleFloats(layout);
+  return (bytes, floats, row, out) => {
+    const imaginary = row >= rows;
+    const from = imaginary ? row - rows : row;
+    sums.fill(0);
+    for (const [i, conjugate] of conjugates.entries()) {
+      readPlane(bytes, from, 2 * i, planes, layout, s);
+      readPlane(bytes, from, 2 * i + 1, planes, layout, t);
+      const first = scalesAt(layout) / 4 + 2 * i * planeScales;
+      const [onRe, onIm] = signsOf(conjugate, imaginary);
+      for (let col = 0; col < cols; col++) {
+        const place = first + scalePlace(from, Math.floor((col >> 3) / groupByteCols), layout);
+        const signS = ((s[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
+        const signT = ((t[col >> 3] as number) >> (col & 7)) & 1 ? 1 : -1;
+        const re = ((signS + signT) / 2) * (floats[place] as number);
+        const im = ((signT - signS) / 2) * (floats[place + planeScales] as number);
+        sums[col] = (sums[col] as number) + onRe * (imaginary ? im : re);
+        sums[cols + col] = (sums[cols + col] as number) + onIm * (imaginary ? re : im);
+      }
+    }
+    out.set(sums);
+  };
+};
 
 // Re y = ±Re w Re x ± Im w Im x, Im y = ±Im w Re x ± Re w Im x: the signs.
 function signsOf(conjugate: Conjugate, imaginary: boolean): readonly [onRe: number, onIm: number] {

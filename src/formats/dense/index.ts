@@ -1,11 +1,11 @@
 import type { FormatName } from "../../kernels/types.ts";
 import { checkArray, checkChoice, checkInteger, checkLength, MAX_COLS, MAX_ROWS, rangeError } from "../../lib/check.ts";
-import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
 import { readOptions } from "../../lib/options.ts";
 import { UNIT_COLS } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import type { Lowbit } from "../../runtime/features.ts";
+import { denseReader, STRIP } from "./reader.ts";
 
 /** What a number is stored as. */
 export type DenseType = "float32" | "float16" | "bfloat16";
@@ -27,8 +27,6 @@ const FORMATS: Readonly<Record<DenseType, FormatName>> = {
 };
 /** Exponents of all ones, which are NaN and Infinity. */
 const NOT_FINITE = { float16: 0x7c00, bfloat16: 0x7f80 } as const;
-/** Rows that are stored together (assembly/dense/dense.ts). */
-const STRIP = 16;
 
 /**
  * A matrix of weights that are not quantised. Products are of float32 and summed in float32, in blocks of 256 columns.
@@ -57,22 +55,7 @@ export function pack(lb: Lowbit, options: DensePackOptions): Matrix {
           : new Uint16Array(buffer, byteOffset, byteLength / 2);
       writeStrips(weights, rows, cols, byteCols * UNIT_COLS, stored);
     },
-    reader: ({ byteCols }) => {
-      const start = (row: number): number => (row - (row % STRIP)) * byteCols * UNIT_COLS + (row % STRIP);
-      if (type === "float32") {
-        return (_, floats, row, out) => {
-          for (let col = 0, at = start(row); col < out.length; col++, at += STRIP) out[col] = floats[at] as number;
-        };
-      }
-      const toFloat = type === "float16" ? halfToFloat : bfloat16ToFloat;
-      return (bytes, _, row, out) => {
-        const line = new Uint16Array(out.length);
-        for (let col = 0, at = 2 * start(row); col < line.length; col++, at += 2 * STRIP) {
-          line[col] = (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
-        }
-        out.set(toFloat(where, line));
-      };
-    },
+    reader: denseReader,
   });
 }
 

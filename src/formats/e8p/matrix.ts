@@ -2,7 +2,7 @@
 import { readGroupValues } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import type { Shape } from "../../matrix/shape.ts";
-import type { Matrix } from "../../matrix/spec.ts";
+import type { Matrix, Reader } from "../../matrix/spec.ts";
 import { inverse, readCodes, storedE8p, storedE81b, writeCodes } from "./bytes.ts";
 import { E8_COLS, e8pEntries, e81bEntries } from "./tables.ts";
 
@@ -28,7 +28,7 @@ const CODES: Readonly<Record<"e8p" | "e81b", Code>> = {
 
 export function makeLattice(where: string, lb: unknown, format: "e8p" | "e81b", content: LatticeContent): Matrix {
   const { label, shape, codes, scales } = content;
-  const { size, stored, entries } = CODES[format];
+  const { size, stored } = CODES[format];
   const units = Math.ceil(shape.cols / E8_COLS);
   return makeMatrix(where, lb, {
     label,
@@ -39,18 +39,21 @@ export function makeLattice(where: string, lb: unknown, format: "e8p" | "e81b", 
       writeCodes(bytes, shape.rows, size, layout, stored(), (row, out) => {
         for (let unit = 0; unit < units; unit++) out[unit] = codes[row * units + unit] as number;
       }),
-    reader: (layout) => {
-      const line = new Uint16Array(layout.byteCols);
-      const published = inverse(stored());
-      const table = entries();
-      return (bytes, floats, row, out) => {
-        readCodes(bytes, row, size, layout, line);
-        for (let col = 0; col < out.length; col++) {
-          const code = published[line[col >> 3] as number] as number;
-          out[col] = table[E8_COLS * code + (col & 7)] as number;
-        }
-        readGroupValues(floats, row, layout, out);
-      };
-    },
+    reader: latticeReader,
   });
 }
+
+export const latticeReader: Reader = ({ format, layout }) => {
+  const { size, stored, entries } = CODES[format as "e8p" | "e81b"];
+  const line = new Uint16Array(layout.byteCols);
+  const published = inverse(stored());
+  const table = entries();
+  return (bytes, floats, row, out) => {
+    readCodes(bytes, row, size, layout, line);
+    for (let col = 0; col < out.length; col++) {
+      const code = published[line[col >> 3] as number] as number;
+      out[col] = table[E8_COLS * code + (col & 7)] as number;
+    }
+    readGroupValues(floats, row, layout, out);
+  };
+};

@@ -12,7 +12,6 @@ import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
 import { isLarge, refuseInfinite } from "../../matrix/finite.ts";
-import { readGroupValues, tablesAt, UNIT_COLS } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
 import { COMMON_NAMES, type CommonOptions, checkShape, type ImportOptions, type Shape } from "../../matrix/shape.ts";
@@ -23,12 +22,13 @@ import { engineOf } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { Step } from "../../transforms/steps.ts";
 import { makeUniform } from "../shared/uniform-matrix.ts";
-import { readNibbles, writeVectors } from "./bytes.ts";
+import { writeVectors } from "./bytes.ts";
 import { LEAST_MU, MOST_MU } from "./companding.ts";
 import { checkBasis, GLVQ_DIMENSIONS, type GlvqBits, type GlvqDimension } from "./group.ts";
 import { type GlvqFit, glvqCodes } from "./quantize.ts";
 import { glvqQuantizer } from "./quantizer.ts";
-import { decodeColumn, makeTable, readTable, storedTables, UNITS, type VectorTable } from "./tables.ts";
+import { vectorReader } from "./reader.ts";
+import { makeTable, storedTables, UNITS, type VectorTable } from "./tables.ts";
 
 export type { GlvqBits, GlvqDimension } from "./group.ts";
 
@@ -299,7 +299,6 @@ function makeCompanded(where: string, lb: Lowbit, { shape, bits, dimension: d }:
   const stored = Array.from(mu, (value, group) =>
     makeTable(bases.subarray(group * d * d, (group + 1) * d * d), value, d),
   );
-  const groupCols = Math.ceil(shape.groupSize / 32) * 32;
   const matrix = makeMatrix(where, lb, {
     label,
     format: "glvq",
@@ -309,22 +308,7 @@ function makeCompanded(where: string, lb: Lowbit, { shape, bits, dimension: d }:
     tables: storedTables(stored, d),
     write: (bytes, layout) =>
       writeVectors(bytes, rows, layout, (row, out) => out.set(codes.subarray(row * padded, (row + 1) * padded))),
-    reader: (layout) => {
-      const nibbles = new Uint8Array((layout.byteCols * UNIT_COLS) / 2);
-      return (bytes, floats, row, out) => {
-        readNibbles(bytes, row, layout, nibbles);
-        const tables = bytes.subarray(tablesAt(layout));
-        for (let first = 0; first < cols; first += groupCols) {
-          const table = readTable(tables, first / groupCols);
-          const end = Math.min(first + groupCols, cols);
-          for (let col = first; col < end; col++) {
-            const vector = col - (col % d);
-            out[col] = decodeColumn(table, col % d, nibbles.subarray(vector / 2, (vector + d) / 2));
-          }
-        }
-        readGroupValues(floats, row, layout, out);
-      };
-    },
+    reader: vectorReader,
   });
   if (scales.every((scale) => scale === 1)) return matrix;
   const by = scales.length === 1 ? new Float32Array(rows).fill(scales[0] as number) : scales;

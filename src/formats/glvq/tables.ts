@@ -1,7 +1,9 @@
 // What companded vectors are multiplied as: integers of tables made of G and μ. docs/numerics.md has the formulas,
 // assembly/vq/README.md the algebra. Bits: 2, so that a nibble holds two z.
+import { rangeError } from "../../lib/check.ts";
 import { log1p, pow } from "../../numeric/elementary.ts";
 import { roundHalfEven } from "../../numeric/scale.ts";
+import { GLVQ_DIMENSIONS, type GlvqDimension } from "./group.ts";
 
 /** Sums are bytes: 128 is the largest |y|, and they saturate. */
 const ONE = 128;
@@ -91,6 +93,37 @@ export function storedTables(tables: readonly VectorTable[], d: number): Uint8Ar
     forParts(d, at, (from, to) => bytes.set(new Uint8Array(sums.buffer, from, 16), to));
   }
   return bytes;
+}
+
+export const tableBytes = (groups: number, d: number): number => HEADER + groups * groupTableBytes(d);
+
+/**
+ * Refuses tables that kernels do not take: their bounds want levels of 63 at most.
+ *
+ * @throws RangeError
+ */
+export function checkTable(where: string, tables: Uint8Array): void {
+  const d = tables[0] as number;
+  const count = tableCount(tables);
+  if (!GLVQ_DIMENSIONS.includes(d as GlvqDimension) || !Number.isInteger(count)) {
+    throw rangeError(where, `vectors of ${GLVQ_DIMENSIONS.join(", ")} columns`, d);
+  }
+  if (tables.subarray(1, HEADER).some((byte) => byte !== 0)) throw rangeError(where, "zeros behind the size", "others");
+  for (let group = 0; group < count; group++) {
+    const at = HEADER + group * groupTableBytes(d);
+    const last = (tables[at + 15] as number) - LEVELS;
+    for (let i = 0; i < 16; i++) {
+      const low = (tables[at + i] as number) - LEVELS;
+      const high = last + (tables[at + 16 + i] as number);
+      if (low >= 0 && low < LEVELS && high >= 0 && high < LEVELS) continue;
+      throw rangeError(where, `levels of 0 to ${LEVELS - 1}`, `${low} and ${high} at ${i} of group ${group}`);
+    }
+  }
+}
+
+/** How many groups stored tables have. */
+export function tableCount(tables: Uint8Array): number {
+  return (tables.length - HEADER) / groupTableBytes(tables[0] as number);
 }
 
 /** The other way for a group. */

@@ -1,4 +1,3 @@
-import { formatOf } from "../../kernels/formats.ts";
 import type { FormatName } from "../../kernels/types.ts";
 import { checkChoice, rangeError, typeError } from "../../lib/check.ts";
 import type { FloatTensor } from "../../lib/floats.ts";
@@ -16,12 +15,13 @@ import {
 } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
 import type { Lowbit } from "../../runtime/features.ts";
-import { tableEntry } from "../codebook/stored.ts";
+import { tableReader } from "../codebook/reader.ts";
 import { makeWords } from "../shared/word-matrix.ts";
 import { type Fp8Tensors, importFp8 } from "./importers.ts";
 import { type MinifloatCodes, minifloatCodes, type ScaleType } from "./quantize.ts";
+import { minifloatReader } from "./reader.ts";
 import { formatFor, tableFor, unitFor } from "./store.ts";
-import { MINIFLOATS, type Minifloat, type MinifloatType, typeOf, wholeValue } from "./types.ts";
+import { MINIFLOATS, type Minifloat, type MinifloatType, typeOf } from "./types.ts";
 
 export type { Fp8Tensors } from "./importers.ts";
 
@@ -202,10 +202,6 @@ function fromCodes(where: string, lb: Lowbit, shape: Shape, type: MinifloatType,
   const format: FormatName = formatFor(type, activation);
   const unit = unitFor(type, format);
   const table = tableFor(type, format);
-  // Kernels of floats see the numbers, others whole multiples of the unit.
-  const factor = formatOf(format, activation).operand === "floats" ? type.unit : 1;
-  const { bits } = type;
-  const values = Float64Array.from({ length: 2 ** bits }, (_, code) => factor * wholeValue(type, code));
   return makeWords(where, lb, {
     label: `minifloat ${type.name}`,
     format,
@@ -213,6 +209,6 @@ function fromCodes(where: string, lb: Lowbit, shape: Shape, type: MinifloatType,
     scales: [unit === 1 ? scales : scales.map((scale) => scale * unit)],
     ...(table && { tables: table }),
     writeRow: (row, out) => out.set(codes.subarray(row * cols, (row + 1) * cols)),
-    level: (code, row, bytes) => (bits === 4 ? tableEntry(bytes, format, code, row) : (values[code] as number)),
+    reader: type.bits === 4 ? tableReader : minifloatReader,
   });
 }

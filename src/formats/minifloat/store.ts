@@ -1,7 +1,7 @@
 // Codes as kernels read them, and the tables of magnitudes (assembly/minifloat/README.md).
 import type { Activation, FormatName } from "../../kernels/types.ts";
 import { byteTable, int16Table } from "../codebook/stored.ts";
-import { type MinifloatType, wholeMagnitude, wholeValue } from "./types.ts";
+import { MINIFLOATS, type Minifloat, type MinifloatType, typeOf, wholeMagnitude, wholeValue } from "./types.ts";
 
 /** The format of the registry that stores a type for a contract. */
 export function formatFor({ name }: MinifloatType, activation: Activation): FormatName {
@@ -24,6 +24,15 @@ export function formatFor({ name }: MinifloatType, activation: Activation): Form
     case "e5m2":
       return "minifloat_e5m2";
   }
+}
+
+/** The type of more than 4 bits that a format of the registry stores. */
+export function typeStored(format: FormatName): MinifloatType {
+  const name = MINIFLOATS.find((one) => {
+    const type = typeOf(one);
+    return type.bits > 4 && (formatFor(type, "int8") === format || formatFor(type, "f32") === format);
+  });
+  return typeOf(name as Minifloat);
 }
 
 /** What scales are multiplied by: kernels of 4 to 6 bits, and of exact E4M3, see whole numbers. */

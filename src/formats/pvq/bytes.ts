@@ -210,7 +210,8 @@ export class PvqCode {
     for (let k = 0; k <= pulses; k++) starts.push((starts[k] as number) + leafSize(k));
     const count = combos.reduce((sum, { pieces }) => sum + pieces.length, 0);
     const leavesAt = RECORDS_AT + count * RECORD_BYTES;
-    this.tables = new Uint8Array(leavesAt + LEAF * (starts[pulses + 1] as number));
+    // Codes that no vector has, as a file may hold them, lead to one leaf behind the last at most: radices are odd.
+    this.tables = new Uint8Array(leavesAt + LEAF * ((starts[pulses + 1] as number) + 1));
     const { buffer } = this.tables;
     new Int32Array(buffer, 0, 3).set([pulses, leavesAt, size]);
     this.#selectors = new Uint16Array(buffer, HEADER_BYTES, SELECTORS).fill(RECORDS_AT);

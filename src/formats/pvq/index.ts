@@ -2,7 +2,6 @@ import { checkArray, checkInteger, checkLength, rangeError, typeError } from "..
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, part, type Steps } from "../../lib/progress.ts";
-import { readGroupValues } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import type { PackedMatrix } from "../../matrix/packed.ts";
 import { COMMON_NAMES, type CommonOptions, checkScales, checkShape, type Shape } from "../../matrix/shape.ts";
@@ -15,8 +14,9 @@ import { checkWeights } from "../../numeric/shape.ts";
 import { engineOf } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { checkSize, layerSigns, makeLayer, rotateHessian, rotateLayer } from "../shared/layer.ts";
-import { type PvqCode, pvqCode, readVectors, type VectorSize, writeVectors } from "./bytes.ts";
+import { type PvqCode, pvqCode, type VectorSize, writeVectors } from "./bytes.ts";
 import { checkPyramid, PvqRounder, pvqIndices, pvqScales } from "./quantize.ts";
+import { pyramidReader } from "./reader.ts";
 
 export type { VectorSize } from "./bytes.ts";
 
@@ -146,14 +146,8 @@ function makePvq(
       writeVectors(bytes, shape, code, layout, (row, vector, y) =>
         writeVector(indices[row * vectors + vector] as number, size, pulses, y, 0),
       ),
-    reader: (layout) => {
-      const y = new Int8Array(layout.byteCols * 8);
-      return (bytes, floats, row, out) => {
-        readVectors(bytes, row, code, layout, y);
-        out.set(y.subarray(0, out.length));
-        readGroupValues(floats, row, layout, out);
-      };
-    },
+    pulses,
+    reader: pyramidReader,
   });
   codes.set(matrix, { inner: matrix, code });
   return matrix;

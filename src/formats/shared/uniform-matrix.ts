@@ -2,11 +2,11 @@
 import { formatOf } from "../../kernels/formats.ts";
 import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
 import { checkScales, type Shape, zeroOffsets } from "../../matrix/shape.ts";
-import type { Matrix } from "../../matrix/spec.ts";
+import type { Matrix, Reader } from "../../matrix/spec.ts";
 import { WHOLE_ROW } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { ImportedUniform } from "./tensors.ts";
-import { makeWords } from "./word-matrix.ts";
+import { makeWords, wordReader } from "./word-matrix.ts";
 
 /**
  * Bits of a code in memory: more than it has where its layout keeps more columns together than a group has. Groups of 16
@@ -46,6 +46,12 @@ export function makeUniform(
       if (more === 0) out.set(codes.subarray(first, first + cols));
       else for (let col = 0; col < cols; col++) out[col] = (codes[first + col] as number) + more;
     },
-    level: (code) => code - middle,
+    reader: uniformReader,
   });
 }
+
+/** code - 2^(bits - 1). Where scales are kept negated, level 0 is -0, of which the product is 0 of the sign that was meant. */
+export const uniformReader: Reader = /* @__PURE__ */ wordReader(({ format, activation, layout }) => {
+  const middle = 2 ** (formatOf(format, activation).bits - 1);
+  return (layout.records?.factor ?? 1) < 0 ? (code) => -(middle - code) : (code) => code - middle;
+});

@@ -4,6 +4,7 @@ import type { Matrix } from "../../matrix/spec.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { makePlanes } from "../shared/plane-matrix.ts";
 import type { RowWriter } from "../shared/planes.ts";
+import { uniformReader } from "../shared/uniform-matrix.ts";
 import { makeWords } from "../shared/word-matrix.ts";
 import type { CodeWriter } from "../shared/words.ts";
 
@@ -17,7 +18,7 @@ export function makeTernary(
   writeRow: CodeWriter,
 ): Matrix {
   const content = { label, format: "ternary", shape, scales: [scales] } as const;
-  if (shape.activation !== "lut8") return makeWords(where, lb, { ...content, writeRow, level: (code) => code - 2 });
+  if (shape.activation !== "lut8") return makeWords(where, lb, { ...content, writeRow, reader: uniformReader });
   const codes = new Uint8Array(shape.cols);
   const writePlanes: RowWriter = (row, out) => {
     writeRow(row, codes);

@@ -3,7 +3,6 @@ import { checkArray, checkChoice, checkInteger, checkLength, rangeError, typeErr
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, part, type Steps } from "../../lib/progress.ts";
-import { readGroupValues } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
 import { checkScales, checkShape, LAYER_NAMES, type LayerOptions, type Shape } from "../../matrix/shape.ts";
@@ -15,9 +14,10 @@ import type { Lowbit } from "../../runtime/features.ts";
 import type { Step } from "../../transforms/steps.ts";
 import { layerSigns, rotateHessian, rotateLayer } from "../shared/layer.ts";
 import { checkScaleTensor } from "../shared/tensors.ts";
-import { readStates, TILE, writeTiles } from "./bytes.ts";
+import { TILE, writeTiles } from "./bytes.ts";
 import { BeamSearch, FullSearch, makeTable, TrellisQuantizer, trellisTiles } from "./quantize.ts";
-import { CODEBOOKS, TRELLIS_CODEBOOKS, type TrellisCodebook, trellisIntegers } from "./tables.ts";
+import { storedTable, trellisReader } from "./reader.ts";
+import { CODEBOOKS, TRELLIS_CODEBOOKS, type TrellisCodebook } from "./tables.ts";
 
 /**
  * Trellis codes with computed codebooks (QTIP, Tseng et al. 2024, arXiv 2406.11235), in the layers of EXL3 (exllamav3):
@@ -360,7 +360,7 @@ interface Content {
 }
 
 function makeTrellis(where: string, lb: unknown, { shape, bits, codebook, trellis, scales }: Content): Matrix {
-  const { multiplier, addend, unit, offset } = CODEBOOKS[codebook];
+  const { unit, offset } = CODEBOOKS[codebook];
   const rowTiles = Math.ceil(shape.rows / TILE);
   return makeMatrix(where, lb, {
     label: `trellis${bits}`,
@@ -368,16 +368,8 @@ function makeTrellis(where: string, lb: unknown, { shape, bits, codebook, trelli
     shape,
     scales: [scales.map((scale) => scale * unit)],
     ...(offset !== 0 && { offsets: scales.map((scale) => scale * offset) }),
-    tables: new Uint8Array(Uint32Array.of(multiplier, addend, bits, 0).buffer),
+    tables: storedTable(codebook, bits),
     write: (bytes, layout) => writeTiles(bytes, trellis, rowTiles, bits, layout),
-    reader: (layout) => {
-      const states = new Uint16Array(shape.cols);
-      const integers = trellisIntegers(codebook);
-      return (bytes, floats, row, out) => {
-        readStates(bytes, row, bits, layout, states);
-        for (let col = 0; col < out.length; col++) out[col] = integers[states[col] as number] as number;
-        readGroupValues(floats, row, layout, out);
-      };
-    },
+    reader: trellisReader,
   });
 }
