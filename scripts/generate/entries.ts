@@ -11,7 +11,8 @@ const PLAIN = new Set(["absmax", "least", "spin", "probe"]);
 function exportsOf(assembly: string): Map<string, string[]> {
   const found = new Map<string, string[]>();
   const files = readdirSync(assembly, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll("\\", "/"));
-  for (const file of files.filter((name) => name.endsWith(".ts")).sort()) {
+  // conv/ is a binary of its own, whose entry is conv/index.ts.
+  for (const file of files.filter((name) => name.endsWith(".ts") && !name.startsWith("conv/")).sort()) {
     const source = readFileSync(join(assembly, file), "utf8");
     const names = [...source.matchAll(/^export function (\w+)\(/gm)]
       .map((match) => match[1] as string)
