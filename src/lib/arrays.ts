@@ -77,7 +77,8 @@ export function lengthOf(view: View): number {
 
 /** Whether the memory of a view is detached (transferred), or its buffer has become too short for it. */
 export function isGone(view: View): boolean {
-  // keys() refuses such an array before it does anything else.
+  // Such an array has no elements, and keys() refuses it before it does anything else.
+  if (tagOf(view) !== undefined && typedLength(view) > 0) return false;
   return !succeeds(() => (tagOf(view) !== undefined ? Reflect.apply(typedKeys, view, []) : dataBytes(view)));
 }
 

@@ -70,10 +70,13 @@ export function checkArray<K extends ArrayKind>(
   where: string,
   value: unknown,
   kinds: readonly K[],
-  expected = withArticle(kinds),
+  expected?: string,
 ): ArrayOf<K> {
-  const kind = kinds.find((one) => one === kindOf(value));
-  if (kind === undefined || isGone(value as ArrayBufferView)) throw typeError(where, expected, value);
+  const found = kindOf(value);
+  const kind = kinds.find((one) => one === found);
+  // What was expected is put into words only here: short calls check as much as they compute.
+  if (kind === undefined || isGone(value as ArrayBufferView))
+    throw typeError(where, expected ?? withArticle(kinds), value);
   return viewOf(value as ArrayBufferView, kind);
 }
 
@@ -83,7 +86,8 @@ function withArticle(kinds: readonly string[]): string {
 
 /** A Float32Array of any length, as `checkArray` gives it. */
 export function checkFloatArray(where: string, value: unknown): Float32Array {
-  return checkArray(where, value, FLOATS, floatsExpected(value));
+  if (kindOf(value) !== "Float32Array") throw typeError(where, floatsExpected(value), value);
+  return checkArray(where, value, FLOATS);
 }
 
 /** A Float32Array of `length`, as `checkArray` gives it; `shape` says where the length comes from. */
@@ -112,22 +116,4 @@ export function checkFinite(where: string, values: Float32Array, expected = "fin
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i])) throw rangeError(where, expected, `${values[i]} at index ${i}`);
   }
-}
-
-interface Shape {
-  readonly rows: number;
-  readonly cols: number;
-}
-
-/** The arguments of gemv: x [cols], out [rows] if there is one. */
-export function checkGemv(where: string, { rows, cols }: Shape, x: unknown, out: unknown): void {
-  checkFloats(`${where}: x`, x, cols, `cols ${cols}`);
-  if (out !== undefined) checkFloats(`${where}: out`, out, rows, `rows ${rows}`);
-}
-
-/** The arguments of gemm: x [n, cols], out [n, rows] if there is one. */
-export function checkGemm(where: string, { rows, cols }: Shape, x: unknown, n: unknown, out: unknown): void {
-  const tokens = checkInteger(`${where}: n`, n, 1, 2 ** 31 - 1);
-  checkFloats(`${where}: x`, x, tokens * cols, `n ${n} x cols ${cols}`);
-  if (out !== undefined) checkFloats(`${where}: out`, out, tokens * rows, `n ${n} x rows ${rows}`);
 }

@@ -26,6 +26,7 @@ type SettledValue<V> = V extends Float16ArrayLike | NamedFloats
  *
  * @param what what the object is called in messages
  * @param others names of another object that callers spread into their options: not read, and let pass where all are there
+ * @param asGiven options whose arrays stay as they are given, which their type does not say
  * @throws TypeError for a value that is no object and for a name that is not known, with the nearest that is; RangeError
  * for an option given under two names
  */
@@ -35,6 +36,7 @@ export function readOptions<T extends object>(
   names: OptionNames<T>,
   what = "options",
   others: readonly string[] = [],
+  asGiven: readonly string[] = [],
 ): Settled<T> {
   checkOptions(`${where}: ${what}`, value);
   const all = Object.entries<readonly string[]>(names);
@@ -59,7 +61,9 @@ export function readOptions<T extends object>(
     }
   }
   // After the last of the caller's code has run.
-  for (const name of Object.keys(record)) record[name] = settle(`${where}: ${name}`, record[name]);
+  for (const name of Object.keys(record)) {
+    if (!asGiven.includes(name)) record[name] = settle(`${where}: ${name}`, record[name]);
+  }
   return record as Settled<T>;
 }
 

@@ -1,6 +1,8 @@
 import type { FormatName } from "../../kernels/types.ts";
 import { checkArray, checkChoice, checkInteger, checkLength, MAX_COLS, MAX_ROWS, rangeError } from "../../lib/check.ts";
-import { readOptions } from "../../lib/options.ts";
+import { type FloatTensor, storedFloats } from "../../lib/floats.ts";
+import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
+import { type OptionNames, readOptions, settle } from "../../lib/options.ts";
 import { UNIT_COLS } from "../../matrix/layout.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import type { Matrix } from "../../matrix/spec.ts";
@@ -14,12 +16,16 @@ export type DenseType = "float32" | "float16" | "bfloat16";
 export interface DensePackOptions {
   readonly rows: number;
   readonly cols: number;
-  /** [rows, cols] row-major: numbers, or the bits of float16 or bfloat16. */
-  readonly weights: Float32Array | Uint16Array;
-  /** What the bits of a Uint16Array are: "float16" or "bfloat16". A Float32Array is "float32". */
+  /** [rows, cols] row-major: numbers, those of 16 bits as a Float16Array, as { dtype, data }, or as the bits of `type`. */
+  readonly weights: FloatTensor | Uint16Array;
+  /**
+   * What numbers are stored as. Default: the type that they have. "float32" is possible for all of them; the bits of a Uint16Array are
+   * "float16" or "bfloat16", which must be said.
+   */
   readonly type?: DenseType;
 }
 
+const NAMES: OptionNames<DensePackOptions> = { rows: [], cols: [], weights: [], type: [] };
 const FORMATS: Readonly<Record<DenseType, FormatName>> = {
   float32: "dense32",
   float16: "dense16",
@@ -35,11 +41,10 @@ const NOT_FINITE = { float16: 0x7c00, bfloat16: 0x7f80 } as const;
  */
 export function pack(lb: Lowbit, options: DensePackOptions): Matrix {
   const where = "dense.pack";
-  const given = readOptions<DensePackOptions>(where, options, { rows: [], cols: [], weights: [], type: [] });
+  const given = readOptions(where, options, NAMES, "options", [], ["weights"]);
   const rows = checkInteger(`${where}: rows`, given.rows, 1, MAX_ROWS);
   const cols = checkInteger(`${where}: cols`, given.cols, 1, MAX_COLS);
-  const weights = checkArray(`${where}: weights`, given.weights, ["Float32Array", "Uint16Array"]);
-  const type = typeOf(where, weights, given.type);
+  const { type, weights } = storedWeights(where, given.weights, given.type);
   checkLength(`${where}: weights`, weights, rows * cols, `rows ${rows} x cols ${cols}`);
   checkFiniteWeights(`${where}: weights`, weights, type);
   return makeMatrix(where, lb, {
@@ -59,9 +64,26 @@ export function pack(lb: Lowbit, options: DensePackOptions): Matrix {
   });
 }
 
-function typeOf(where: string, weights: Float32Array | Uint16Array, type: unknown): DenseType {
-  if (weights instanceof Uint16Array) return checkChoice(`${where}: type`, type, ["float16", "bfloat16"]);
-  return type === undefined ? "float32" : checkChoice(`${where}: type`, type, ["float32"]);
+/** The weights as they are stored. */
+function storedWeights(
+  where: string,
+  given: unknown,
+  type: unknown,
+): { readonly type: DenseType; readonly weights: Float32Array | Uint16Array } {
+  const stored = storedFloats(`${where}: weights`, given);
+  if (stored === undefined) {
+    const weights = checkArray(`${where}: weights`, settle(`${where}: weights`, given), [
+      "Float32Array",
+      "Uint16Array",
+    ]);
+    return { type: checkChoice(`${where}: type`, type, ["float16", "bfloat16"]), weights };
+  }
+  const { dtype, values } = stored;
+  const possible = dtype === "float32" ? (["float32"] as const) : ([dtype, "float32"] as const);
+  const chosen = type === undefined ? dtype : checkChoice(`${where}: type`, type, possible);
+  if (chosen === dtype || values instanceof Float32Array) return { type: chosen, weights: values };
+  const toFloat = dtype === "float16" ? halfToFloat : bfloat16ToFloat;
+  return { type: chosen, weights: toFloat(`${where}: weights`, values) };
 }
 
 function checkFiniteWeights(where: string, weights: Float32Array | Uint16Array, type: DenseType): void {

@@ -85,7 +85,16 @@ export interface LiftPackOptions extends LayerOptions {
 }
 
 /** What `packCodes` takes: what `encode` found, and how the matrix is to run. */
-export interface LiftPackCodesOptions extends LiftCodes, Pick<LayerOptions, "activation" | "kernel"> {}
+export interface LiftPackCodesOptions
+  extends Omit<LiftCodes, "scales" | "before" | "after">,
+    Pick<LayerOptions, "activation" | "kernel"> {
+  /** [rows] */
+  readonly scales: FloatTensor;
+  /** [cols] */
+  readonly before: FloatTensor;
+  /** [columns of whole vectors] */
+  readonly after: FloatTensor;
+}
 
 const NAMES: OptionNames<LiftOptions> = { ...LAYER_NAMES, whitening: [], beam: [], hessian: [] };
 const QUANTIZE: OptionNames<LiftQuantizeOptions> = { ...NAMES, ...PROGRESS_NAMES, bits: [], projection: [] };

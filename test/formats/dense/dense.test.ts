@@ -1,5 +1,5 @@
 // Weights as they are: against float64, and one token or many the same bits.
-import { type DenseType, dense, type Lowbit, type Matrix } from "../../../src/index.ts";
+import { type DenseType, dense, type Float16ArrayLike, type Lowbit, type Matrix } from "../../../src/index.ts";
 import { equalBits, is, ok, throwsWith } from "../../lib/assert.ts";
 import { availableVariants } from "../../lib/library.ts";
 import { hostileActivations, type Random, random } from "../../lib/random.ts";
@@ -120,6 +120,37 @@ t("every finite float16", () => {
   using matrix = dense.pack(lb, { rows: 65536, cols: 1, weights: given, type: "float16" });
   const expected = Float32Array.from(given, halfValue).map((v) => v + 0);
   equalBits(matrix.gemv(Float32Array.of(1)), expected, "gemv");
+});
+
+t("numbers stay what they are: float16 and bfloat16 by their dtype, and float32 where it is asked for", () => {
+  const [rows, cols] = [3, 5];
+  for (const dtype of ["float32", "float16", "bfloat16"] as const) {
+    const { given, w } = randomWeights(dtype, rows * cols, random(`dense dtype ${dtype}`));
+    const shared = new Uint16Array(new SharedArrayBuffer(2 * rows * cols));
+    if (given instanceof Uint16Array) shared.set(given);
+    const Float16Array = Reflect.get(globalThis, "Float16Array") as { new (buffer: ArrayBufferLike): Float16ArrayLike };
+    const forms = [
+      { dtype, data: given },
+      { dtype, data: new Uint8Array(given.buffer.slice(0) as ArrayBuffer) },
+      ...(dtype === "float16" && Float16Array !== undefined ? [new Float16Array(given.buffer)] : []),
+    ];
+    for (const weights of forms) {
+      for (const type of [undefined, dtype, "float32"] as const) {
+        using matrix = dense.pack(lb, { rows, cols, weights, ...(type && { type }) });
+        equalBits(matrix.dequantize(), Float32Array.from(w), `${dtype} as ${type}`);
+        is(matrix.byteLength, 16 * 16 * ((type ?? dtype) === "float32" ? 4 : 2));
+      }
+    }
+    if (dtype === "float32") continue;
+    using matrix = dense.pack(lb, { rows, cols, weights: shared, type: dtype });
+    equalBits(matrix.dequantize(), Float32Array.from(w), `${dtype} of shared memory`);
+    const other = dtype === "float16" ? "bfloat16" : "float16";
+    throwsWith(
+      () => dense.pack(lb, { rows, cols, weights: { dtype, data: given }, type: other }),
+      RangeError,
+      `dense.pack: type: expected "${dtype}" | "float32"`,
+    );
+  }
 });
 
 t("wrong arguments", () => {
