@@ -40,6 +40,9 @@ export { model_add, model_gate, model_scale, model_soft_cap, model_sum_exp } fro
 export { model_layer_norm, model_rms_norm } from "./model/norm";
 export { model_rope } from "./model/rope";
 export { model_route } from "./model/route";
+export { unpack_fields } from "./pack/fields";
+export { gather_records, gather_sixes } from "./pack/records";
+export { pack_words } from "./pack/words";
 export {
   gemv_complex_f32_16x8, gemv_complex_int8_32x8, gemv_complex_lut8_32x8, prepare_complex_lut8,
 } from "./pair/complex";

@@ -210,7 +210,50 @@ export interface ModelExports {
   ): void;
 }
 
-export interface PrepareExports extends ModelExports {
+/** What fills memory when weights are packed (assembly/pack/). */
+export interface PackExports {
+  pack_words(codes: number, stride: number, to: number, cols: number, bits: number, wide: number): void;
+  unpack_fields(
+    from: number,
+    to: number,
+    stride: number,
+    rows: number,
+    blocks: number,
+    bytes: number,
+    cols: number,
+    low: number,
+    lowBits: number,
+    lowApart: number,
+    high: number,
+    highBits: number,
+    highApart: number,
+    highShift: number,
+    flip: number,
+    more: number,
+  ): void;
+  gather_records(
+    from: number,
+    to: number,
+    rows: number,
+    blocks: number,
+    bytes: number,
+    place: number,
+    items: number,
+    size: number,
+    each: number,
+  ): void;
+  gather_sixes(
+    from: number,
+    to: number,
+    rows: number,
+    blocks: number,
+    bytes: number,
+    place: number,
+    each: number,
+  ): void;
+}
+
+export interface PrepareExports extends ModelExports, PackExports {
   absmax(x: number, n: number): number;
   /** 16 lanes at `state` over `bytes` bytes, a multiple of 64. */
   file_checksum(state: number, data: number, bytes: number): void;

@@ -3,7 +3,7 @@ import { formatOf, scaleRows } from "../kernels/formats.ts";
 import { candidates } from "../kernels/registry.ts";
 import type { Format, FormatName } from "../kernels/types.ts";
 import { checkChoice } from "../lib/check.ts";
-import { engineOf } from "../runtime/engine.ts";
+import { type Engine, engineOf } from "../runtime/engine.ts";
 import { type SharedTable, shareTable } from "../runtime/tables.ts";
 import { weightBits } from "./bits.ts";
 import { checkFiniteWeights } from "./finite.ts";
@@ -24,6 +24,15 @@ import type { ScaleRecords } from "./scale-records.ts";
 import type { Shape } from "./shape.ts";
 import type { ComplexSpec, MatrixSpec, Reader, Stored } from "./spec.ts";
 
+/** Where a part of the stored bytes begins, for writers that use kernels or borrow memory: that may move what views show. */
+export interface Target {
+  readonly engine: Engine;
+  readonly address: number;
+}
+
+/** Fills a part of the stored bytes. */
+export type Writer = (bytes: Uint8Array, layout: Layout, target: Target) => void;
+
 /** What a format brings to makeMatrix. */
 export interface Content {
   /** `matrix.format` */
@@ -37,7 +46,7 @@ export interface Content {
   /** In place of scales, which are none then, and of offsets: how they are kept, and what fills the region of the records. */
   readonly records?: {
     readonly kind: ScaleRecords;
-    readonly write: (bytes: Uint8Array, layout: Layout) => void;
+    readonly write: Writer;
   };
   /** Written behind everything else; its length is that of the format's table. */
   readonly tables?: Uint8Array | undefined;
@@ -52,8 +61,8 @@ export interface Content {
   readonly complex?: ComplexSpec;
   /** Scales are [1] or [groups]: all rows share them. */
   readonly sharedScales?: boolean;
-  /** Fills the weights, which are the first layout.weightBytes of `bytes`. */
-  readonly write: (bytes: Uint8Array, layout: Layout) => void;
+  /** Fills the weights. */
+  readonly write: Writer;
   readonly reader: Reader;
 }
 
@@ -111,13 +120,15 @@ export function makeMatrix(where: string, lb: unknown, content: Content): Packed
   let shared: SharedTable | undefined;
   try {
     if (content.shared) shared = shareTable(engine, content.shared);
-    const bytes = arena.bytes.subarray(address, address + layout.bytes);
-    content.write(bytes.subarray(0, layout.weightBytes), layout);
+    const part = (begin: number, end: number): Uint8Array => arena.bytes.subarray(address + begin, address + end);
+    content.write(part(0, layout.weightBytes), layout, { engine, address });
     if (content.records) {
-      const region = bytes.subarray(scalesAt(layout), tablesAt(layout));
+      const begin = scalesAt(layout);
+      const region = part(begin, tablesAt(layout));
       region.fill(0);
-      content.records.write(region, layout);
+      content.records.write(region, layout, { engine, address: address + begin });
     }
+    const bytes = part(0, layout.bytes);
     const groupFloats = scaleFloats(layout);
     const floatsAt = (offset: number): Float32Array => {
       const start = (address + offset) / 4;

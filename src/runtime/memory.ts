@@ -90,6 +90,16 @@ export class Arena implements MemoryUse {
     return address;
   }
 
+  /** What `body` returns of an address with at least `bytes` bytes, which are its own until then. */
+  lend<T>(bytes: number, body: (address: number) => T): T {
+    const address = this.allocate(bytes);
+    try {
+      return body(address);
+    } finally {
+      this.release(address);
+    }
+  }
+
   release(address: number): void {
     const bytes = this.#sizes.get(address);
     if (bytes === undefined) throw new Error(`lowbit: released address ${address}, which is not allocated`);

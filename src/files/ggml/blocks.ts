@@ -6,9 +6,9 @@
 import { E2M1_DOUBLED } from "../../formats/codebook/published.ts";
 import type { FormatName } from "../../kernels/types.ts";
 import type { Parts, ScaleRecords } from "../../matrix/scale-records.ts";
-import { type GridData, IQ1, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./grid-data.ts";
-import { gridOf } from "./grids.ts";
-import { nibble, nibbles, u16, u32 } from "./numbers.ts";
+import { IQ1, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./grid-data.ts";
+import { type Grid, gridOf } from "./grids.ts";
+import { nibble, u16, u32 } from "./numbers.ts";
 
 export interface Blocks {
   /** Columns that share a scale. */
@@ -18,12 +18,98 @@ export interface Blocks {
   readonly levels: readonly number[];
   /** Whether kernels look levels up in a table, and how wide its entries are. */
   readonly table?: "bytes" | "int16";
-  /** Writes the codes of the block at `at`. */
-  readonly codes: (b: Uint8Array, at: number, out: Uint8Array, to: number) => void;
+  readonly codes: Codes | CodeReader;
   /** How scales and offsets are kept; a record a block. */
   readonly records: ScaleRecords;
-  /** Reads the record of the block at `at`. */
-  readonly parts: (b: Uint8Array, at: number, parts: Parts) => void;
+  readonly parts: Places | PartsReader;
+}
+
+/** Fields of `bits` bits from byte `at` of a block on: in every `apart` bytes, field j of byte i is column j · apart + i of them. */
+export interface Fields {
+  readonly at: number;
+  readonly bits: 1 | 2 | 4 | 8;
+  readonly apart: number;
+}
+
+/** code = (low | high << shift) ^ flip + more */
+export interface Codes {
+  readonly low: Fields;
+  readonly high?: Fields & { readonly shift: number };
+  readonly flip?: number;
+  readonly more?: number;
+}
+
+/** Writes the codes of the block at `at`. */
+export type CodeReader = (b: Uint8Array, at: number, out: Uint8Array, to: number) => void;
+
+/** Where in a block its scales are: halves d and m, and a byte a group, or 8 scales and minima of 6 bits in 12 bytes. */
+export interface Places {
+  readonly d?: number;
+  readonly m?: number;
+  readonly bytes?: number;
+  readonly sixes?: number;
+}
+
+/** Reads the record of the block at `at`. */
+export type PartsReader = (b: Uint8Array, at: number, parts: Parts) => void;
+
+/** A reader of codes, of `columns` columns a block. */
+export function codeReader(codes: Codes | CodeReader, columns: number): CodeReader {
+  if (typeof codes === "function") return codes;
+  const { low, high, flip = 0, more = 0 } = codes;
+  return (b, at, out, to) => {
+    readFields(low, b, at, out, to, columns, 0);
+    if (high) readFields(high, b, at, out, to, columns, high.shift);
+    if (flip !== 0 || more !== 0) {
+      for (let i = to; i < to + columns; i++) out[i] = ((out[i] as number) ^ flip) + more;
+    }
+  };
+}
+
+function readFields(
+  { at: place, bits, apart }: Fields,
+  b: Uint8Array,
+  at: number,
+  out: Uint8Array,
+  to: number,
+  columns: number,
+  shift: number,
+): void {
+  const mask = (1 << bits) - 1;
+  let from = at + place;
+  for (let first = to; first < to + columns; first += (apart * 8) / bits, from += apart) {
+    for (let i = 0; i < apart; i++) {
+      const byte = b[from + i] as number;
+      for (let j = 0, col = first + i; j < 8; j += bits, col += apart) {
+        const code = ((byte >> j) & mask) << shift;
+        out[col] = shift === 0 ? code : (out[col] as number) | code;
+      }
+    }
+  }
+}
+
+/** A reader of records. */
+export function partsReader(places: Places | PartsReader, { kind, groups, offsets }: ScaleRecords): PartsReader {
+  if (typeof places === "function") return places;
+  const { d, m, bytes, sixes } = places;
+  return (b, at, parts) => {
+    if (d !== undefined) parts.d = u16(b, at + d);
+    if (m !== undefined) parts.m = u16(b, at + m);
+    for (let g = 0; g < groups; g++) {
+      if (sixes !== undefined) readSix(b, at + sixes, g, parts);
+      if (bytes === undefined) continue;
+      const byte = b[at + bytes + g] as number;
+      parts.s[g] = kind === "nibbles" ? byte & 15 : byte;
+      if (offsets) parts.o[g] = byte >> 4;
+    }
+  };
+}
+
+/** Scale g and minimum g: Q4_K and Q5_K. */
+function readSix(b: Uint8Array, at: number, g: number, { s, o }: Parts): void {
+  const byte = (i: number): number => b[at + i] as number;
+  s[g] = g < 4 ? byte(g) & 63 : (byte(4 + g) & 15) | ((byte(g - 4) >> 6) << 4);
+  o[g] = g < 4 ? byte(4 + g) & 63 : (byte(4 + g) >> 4) | ((byte(g) >> 6) << 4);
 }
 
 const ONE: ScaleRecords = { kind: "halves", groups: 1, factor: 1, offsets: false };
@@ -40,60 +126,9 @@ const centred = (bits: number): readonly number[] => Array.from({ length: 2 ** b
 /** Codes as they are. */
 const counted = (bits: number): readonly number[] => Array.from({ length: 2 ** bits }, (_, i) => i);
 
-/** A half of the block. */
-function half(place: number): Blocks["parts"] {
-  return (b, at, parts) => {
-    parts.d = u16(b, at + place);
-  };
-}
-/** Two halves in front of it. */
-const halves: Blocks["parts"] = (b, at, parts) => {
-  parts.d = u16(b, at);
-  parts.m = u16(b, at + 2);
-};
-
-/** Fields of 2 bits, four columns that are `apart` in a byte. */
-function pairs(b: Uint8Array, at: number, bytes: number, apart: number, out: Uint8Array, to: number): void {
-  for (let i = 0; i < bytes; i++) {
-    const byte = b[at + i] as number;
-    const first = to + 4 * (i - (i % apart)) + (i % apart);
-    for (let j = 0; j < 4; j++) out[first + j * apart] = (byte >> (2 * j)) & 3;
-  }
-}
-
-/** Adds `more` to n codes. */
-function add(out: Uint8Array, to: number, n: number, more: number): void {
-  for (let i = to; i < to + n; i++) out[i] = (out[i] as number) + more;
-}
-
-/** Nibbles and a bit of `high` each. */
-function fives(b: Uint8Array, high: number, at: number, out: Uint8Array, to: number, more: number): void {
-  nibbles(b, at, out, to);
-  const bits = u32(b, high);
-  for (let j = 0; j < 32; j++) out[to + j] = (out[to + j] as number) + (((bits >>> j) & 1) << 4) + more;
-}
-
-/** Scale g and minimum g of 6 bits each, of the 12 bytes at `at`: Q4_K and Q5_K. */
-function sixes(b: Uint8Array, at: number, g: number): [scale: number, minimum: number] {
-  const s = (i: number): number => b[at + i] as number;
-  if (g < 4) return [s(g) & 63, s(4 + g) & 63];
-  return [(s(4 + g) & 15) | ((s(g - 4) >> 6) << 4), (s(4 + g) >> 4) | ((s(g) >> 6) << 4)];
-}
-
-const superParts: Blocks["parts"] = (b, at, parts) => {
-  halves(b, at, parts);
-  for (let g = 0; g < 8; g++) {
-    const [scale, minimum] = sixes(b, at + 4, g);
-    parts.s[g] = scale;
-    parts.o[g] = minimum;
-  }
-};
-
 // 3 is +2. Kernels take codes less 2, so they are negated, and with them the scale; level 0 is -0 then, as -d · -0 = d · 0.
 const NEGATED = [-2, -1, -0, 1] as const;
-const negate = (out: Uint8Array, to: number, n: number): void => {
-  for (let i = to; i < to + n; i++) out[i] = 3 - (out[i] as number);
-};
+const NEGATE = 3;
 
 /** IQ4: no rule gives it (ggml-common.h, kvalues_iq4nl). */
 const IQ4 = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
@@ -124,16 +159,14 @@ function evenSigns(seven: number): number {
 }
 
 /** Point `index` with signs, bit i of `signs` being that of column i. */
-function point(grid: GridData, index: number, signs: number, signAt: number, out: Uint8Array, to: number): void {
-  const { dims } = grid;
-  const points = gridOf(grid);
-  for (let i = 0; i < dims; i++) {
-    out[to + i] = (points[index * dims + i] as number) + ((signs >> i) & 1) * signAt;
+function point(points: Grid, dims: number, index: number, signs: number, signAt: number, out: Uint8Array, to: number) {
+  for (let i = 0, from = index * dims; i < dims; i++, from++) {
+    out[to + i] = (points[from] as number) + ((signs >> i) & 1) * signAt;
   }
 }
 
 /** A half in front, and 2 S + 1 of n nibbles S. */
-function nibbleParts(place: number, n: number): Blocks["parts"] {
+function nibbleParts(place: number, n: number): PartsReader {
   return (b, at, parts) => {
     parts.d = u16(b, at);
     for (let g = 0; g < n; g++) parts.s[g] = 2 * nibble(b, at + place, g) + 1;
@@ -141,7 +174,7 @@ function nibbleParts(place: number, n: number): Blocks["parts"] {
 }
 
 /** The same where S is the four highest bits of words that are `apart` bytes from each other. */
-function wordParts(place: number, apart: number): Blocks["parts"] {
+function wordParts(place: number, apart: number): PartsReader {
   return (b, at, parts) => {
     parts.d = u16(b, at);
     for (let g = 0; g < 8; g++) parts.s[g] = 2 * (u32(b, at + place + g * apart) >>> 28) + 1;
@@ -161,18 +194,18 @@ const fill = (levels: readonly number[]): readonly number[] => [
   ...new Array<number>(16 - levels.length).fill(0),
 ];
 
-const tq2: Blocks["codes"] = (b, at, out, to) => pairs(b, at, 64, 32, out, to);
+/** Fields of 4 bits: column i of 2 · apart in the low nibble of byte i, column i + apart in its high one. */
+const nibbles = (at: number, apart = 16): Fields => ({ at, bits: 4, apart });
+const pairs = (at: number, apart = 32): Fields => ({ at, bits: 2, apart });
+const bits = (at: number, apart: number, shift: number): Fields & { shift: number } => ({ at, bits: 1, apart, shift });
 
 /** TQ2_0 with codes 3, which its quantiser never writes. */
 export const WIDE_TQ2_0: Blocks = {
   ...twos,
   group: 256,
-  codes: (b, at, out, to) => {
-    tq2(b, at, out, to);
-    negate(out, to, 256);
-  },
+  codes: { low: { at: 0, bits: 2, apart: 32 }, flip: NEGATE },
   records: { ...ONE, factor: -1 },
-  parts: half(64),
+  parts: { d: 64 },
 };
 
 /** By the name of the type. */
@@ -181,21 +214,16 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     group: 128,
     format: "binary",
     levels: [-1, 1],
-    codes: (b, at, out, to) => {
-      for (let i = 0; i < 128; i++) out[to + i] = ((b[at + 2 + (i >> 3)] as number) >> (i & 7)) & 1;
-    },
+    codes: { low: { at: 2, bits: 1, apart: 1 } },
     records: ONE,
-    parts: half(0),
+    parts: { d: 0 },
   },
   Q2_0: {
     ...twos,
     group: 64,
-    codes: (b, at, out, to) => {
-      pairs(b, at + 2, 16, 1, out, to);
-      negate(out, to, 64);
-    },
+    codes: { low: pairs(2, 1), flip: NEGATE },
     records: { ...ONE, factor: -1 },
-    parts: half(0),
+    parts: { d: 0 },
   },
   TQ1_0: {
     ...ternary,
@@ -211,77 +239,61 @@ export const blocks: Readonly<Record<string, Blocks>> = {
       trits(at + 48, 4, 4);
     },
     records: ONE,
-    parts: half(52),
+    parts: { d: 52 },
   },
   TQ2_0: {
     ...ternary,
-    codes: (b, at, out, to) => {
-      tq2(b, at, out, to);
-      add(out, to, 256, 1);
-    },
+    codes: { low: pairs(0), more: 1 },
     records: ONE,
-    parts: half(64),
+    parts: { d: 64 },
   },
   Q4_0: {
     format: "uniform4",
     levels: /* @__PURE__ */ centred(4),
     group: 32,
-    codes: (b, at, out, to) => nibbles(b, at + 2, out, to),
+    codes: { low: nibbles(2) },
     records: ONE,
-    parts: half(0),
+    parts: { d: 0 },
   },
-  Q4_1: { ...plain4, codes: (b, at, out, to) => nibbles(b, at + 4, out, to), records: TWO, parts: halves },
+  Q4_1: { ...plain4, codes: { low: nibbles(4) }, records: TWO, parts: { d: 0, m: 2 } },
   Q5_0: {
     format: "uniform5",
     levels: /* @__PURE__ */ centred(5),
     group: 32,
-    codes: (b, at, out, to) => fives(b, at + 2, at + 6, out, to, 0),
+    codes: { low: nibbles(6), high: bits(2, 1, 4) },
     records: ONE,
-    parts: half(0),
+    parts: { d: 0 },
   },
   Q5_1: {
     ...five,
     group: 32,
-    codes: (b, at, out, to) => fives(b, at + 4, at + 8, out, to, 32),
+    codes: { low: nibbles(8), high: bits(4, 1, 4), more: 32 },
     records: TWO,
-    parts: halves,
+    parts: { d: 0, m: 2 },
   },
   Q8_0: {
     format: "uniform8",
     levels: /* @__PURE__ */ centred(8),
     group: 32,
-    codes: (b, at, out, to) => {
-      for (let i = 0; i < 32; i++) out[to + i] = (b[at + 2 + i] as number) ^ 0x80;
-    },
+    codes: { low: { at: 2, bits: 8, apart: 32 }, flip: 0x80 },
     records: ONE,
-    parts: half(0),
+    parts: { d: 0 },
   },
   Q2_K: {
     format: "codebook2",
     table: "bytes",
     levels: /* @__PURE__ */ counted(2),
     group: 16,
-    codes: (b, at, out, to) => pairs(b, at + 16, 64, 32, out, to),
+    codes: { low: pairs(16) },
     records: /* @__PURE__ */ records("nibbles", 16, 1, true),
-    parts: (b, at, parts) => {
-      halves(b, at + 80, parts);
-      for (let g = 0; g < 16; g++) {
-        parts.s[g] = (b[at + g] as number) & 15;
-        parts.o[g] = (b[at + g] as number) >> 4;
-      }
-    },
+    parts: { d: 80, m: 82, bytes: 0 },
   },
   Q3_K: {
     format: "uniform4",
     levels: /* @__PURE__ */ centred(4),
     group: 16,
-    codes: (b, at, out, to) => {
-      pairs(b, at + 32, 64, 32, out, to);
-      // The third bit of column 32 k + l is bit k of byte l; -4 to 3 are codes 4 to 11 of four bits.
-      for (let i = 0; i < 256; i++) {
-        out[to + i] = (out[to + i] as number) + 4 + 4 * (((b[at + (i & 31)] as number) >> (i >> 5)) & 1);
-      }
-    },
+    // -4 to 3 are codes 4 to 11 of four bits.
+    codes: { low: pairs(32), high: bits(0, 32, 2), more: 4 },
     records: /* @__PURE__ */ records("bytes", 16),
     parts: (b, at, parts) => {
       parts.d = u16(b, at + 108);
@@ -294,50 +306,29 @@ export const blocks: Readonly<Record<string, Blocks>> = {
   },
   Q4_K: {
     ...plain4,
-    codes: (b, at, out, to) => {
-      for (let i = 0; i < 4; i++) nibbles(b, at + 16 + 32 * i, out, to + 64 * i, 32);
-    },
+    codes: { low: nibbles(16, 32) },
     records: /* @__PURE__ */ records("bytes", 8, 1, true),
-    parts: superParts,
+    parts: { d: 0, m: 2, sixes: 4 },
   },
   Q5_K: {
     ...five,
     group: 32,
-    codes: (b, at, out, to) => {
-      for (let i = 0; i < 4; i++) nibbles(b, at + 48 + 32 * i, out, to + 64 * i, 32);
-      for (let i = 0; i < 256; i++) {
-        const high = ((b[at + 16 + (i & 31)] as number) >> (i >> 5)) & 1;
-        out[to + i] = (out[to + i] as number) + 16 * high + 32;
-      }
-    },
+    codes: { low: nibbles(48, 32), high: bits(16, 32, 4), more: 32 },
     records: /* @__PURE__ */ records("bytes", 8, 1, true),
-    parts: superParts,
+    parts: { d: 0, m: 2, sixes: 4 },
   },
   Q6_K: {
     format: "uniform6",
     levels: /* @__PURE__ */ centred(6),
     group: 16,
-    codes: (b, at, out, to) => {
-      for (let n = 0; n < 2; n++) {
-        nibbles(b, at + 64 * n, out, to + 128 * n, 64);
-        for (let i = 0; i < 128; i++) {
-          const high = ((b[at + 128 + 32 * n + (i & 31)] as number) >> (2 * (i >> 5))) & 3;
-          out[to + 128 * n + i] = (out[to + 128 * n + i] as number) | (high << 4);
-        }
-      }
-    },
+    codes: { low: nibbles(0, 64), high: { ...pairs(128), shift: 4 } },
     records: /* @__PURE__ */ records("bytes", 16),
-    parts: (b, at, parts) => {
-      parts.d = u16(b, at + 208);
-      for (let g = 0; g < 16; g++) parts.s[g] = b[at + 192 + g] as number;
-    },
+    parts: { d: 208, bytes: 192 },
   },
-  IQ4_NL: { ...iq4, codes: (b, at, out, to) => nibbles(b, at + 2, out, to), records: ONE, parts: half(0) },
+  IQ4_NL: { ...iq4, codes: { low: nibbles(2) }, records: ONE, parts: { d: 0 } },
   IQ4_XS: {
     ...iq4,
-    codes: (b, at, out, to) => {
-      for (let g = 0; g < 8; g++) nibbles(b, at + 8 + 16 * g, out, to + 32 * g);
-    },
+    codes: { low: nibbles(8) },
     records: /* @__PURE__ */ records("bytes", 8),
     parts: (b, at, parts) => {
       parts.d = u16(b, at);
@@ -349,33 +340,28 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     ...table4,
     levels: FP4,
     group: 32,
-    codes: (b, at, out, to) => nibbles(b, at + 1, out, to),
+    codes: { low: nibbles(1) },
     records: /* @__PURE__ */ records("e8m0", 1),
-    parts: (b, at, parts) => {
-      parts.s[0] = b[at] as number;
-    },
+    parts: { bytes: 0 },
   },
   NVFP4: {
     ...table4,
     levels: FP4,
     group: 16,
-    codes: (b, at, out, to) => {
-      for (let g = 0; g < 4; g++) nibbles(b, at + 4 + 8 * g, out, to + 16 * g, 8);
-    },
+    codes: { low: nibbles(4, 8) },
     records: /* @__PURE__ */ records("e4m3", 4),
-    parts: (b, at, parts) => {
-      for (let g = 0; g < 4; g++) parts.s[g] = b[at + g] as number;
-    },
+    parts: { bytes: 0 },
   },
   IQ2_XXS: {
     ...table3,
     levels: IQ2_LEVELS,
     group: 32,
     codes: (b, at, out, to) => {
+      const points = gridOf(IQ2_XXS);
       for (let v = 0; v < 32; v++) {
         const group = at + 2 + 8 * (v >> 2);
         const signs = evenSigns((u32(b, group + 4) >>> (7 * (v & 3))) & 127);
-        point(IQ2_XXS, b[group + (v & 3)] as number, signs, 4, out, to + 8 * v);
+        point(points, 8, b[group + (v & 3)] as number, signs, 4, out, to + 8 * v);
       }
     },
     records: /* @__PURE__ */ records("bytes", 8, 1 / 8),
@@ -386,9 +372,10 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     levels: /* @__PURE__ */ fill(IQ2_LEVELS),
     group: 16,
     codes: (b, at, out, to) => {
+      const points = gridOf(IQ2_XS);
       for (let v = 0; v < 32; v++) {
         const word = u16(b, at + 2 + 2 * v);
-        point(IQ2_XS, word & 511, evenSigns(word >> 9), 4, out, to + 8 * v);
+        point(points, 8, word & 511, evenSigns(word >> 9), 4, out, to + 8 * v);
       }
     },
     records: /* @__PURE__ */ records("bytes", 16, 1 / 8),
@@ -399,9 +386,10 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     levels: /* @__PURE__ */ fill(IQ2_LEVELS),
     group: 16,
     codes: (b, at, out, to) => {
+      const points = gridOf(IQ2_S);
       for (let v = 0; v < 32; v++) {
         const high = ((b[at + 66 + (v >> 2)] as number) >> (2 * (v & 3))) & 3;
-        point(IQ2_S, (b[at + 2 + v] as number) | (high << 8), b[at + 34 + v] as number, 4, out, to + 8 * v);
+        point(points, 8, (b[at + 2 + v] as number) | (high << 8), b[at + 34 + v] as number, 4, out, to + 8 * v);
       }
     },
     records: /* @__PURE__ */ records("bytes", 16, 1 / 8),
@@ -412,9 +400,10 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     levels: IQ3_XXS_LEVELS,
     group: 32,
     codes: (b, at, out, to) => {
+      const points = gridOf(IQ3_XXS);
       for (let v = 0; v < 64; v++) {
         const signs = evenSigns((u32(b, at + 66 + 4 * (v >> 3)) >>> (7 * ((v >> 1) & 3))) & 127);
-        point(IQ3_XXS, b[at + 2 + v] as number, signs >> (4 * (v & 1)), 8, out, to + 4 * v);
+        point(points, 4, b[at + 2 + v] as number, signs >> (4 * (v & 1)), 8, out, to + 4 * v);
       }
     },
     records: /* @__PURE__ */ records("bytes", 8, 1 / 4),
@@ -425,10 +414,11 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     levels: IQ3_S_LEVELS,
     group: 32,
     codes: (b, at, out, to) => {
+      const points = gridOf(IQ3_S);
       for (let v = 0; v < 64; v++) {
         const high = ((b[at + 66 + (v >> 3)] as number) >> (v & 7)) & 1;
         const signs = (b[at + 74 + (v >> 1)] as number) >> (4 * (v & 1));
-        point(IQ3_S, (b[at + 2 + v] as number) | (high << 8), signs, 8, out, to + 4 * v);
+        point(points, 4, (b[at + 2 + v] as number) | (high << 8), signs, 8, out, to + 4 * v);
       }
     },
     records: /* @__PURE__ */ records("bytes", 8),
@@ -439,10 +429,11 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     levels: IQ1_LEVELS,
     group: 32,
     codes: (b, at, out, to) => {
+      const points = gridOf(IQ1);
       for (let v = 0; v < 32; v++) {
         const word = u16(b, at + 34 + 2 * (v >> 2));
         const index = (b[at + 2 + v] as number) | (((word >> (3 * (v & 3))) & 7) << 8);
-        point(IQ1, index, word & 0x8000 ? 0xff : 0, 4, out, to + 8 * v);
+        point(points, 8, index, word & 0x8000 ? 0xff : 0, 4, out, to + 8 * v);
       }
     },
     records: /* @__PURE__ */ records("bytes", 8, 1 / 8),
@@ -456,9 +447,10 @@ export const blocks: Readonly<Record<string, Blocks>> = {
     levels: /* @__PURE__ */ fill(IQ1_LEVELS),
     group: 16,
     codes: (b, at, out, to) => {
+      const points = gridOf(IQ1);
       for (let v = 0; v < 32; v++) {
         const bits = nibble(b, at + 32, v);
-        point(IQ1, (b[at + v] as number) | ((bits & 7) << 8), bits & 8 ? 0xff : 0, 4, out, to + 8 * v);
+        point(points, 8, (b[at + v] as number) | ((bits & 7) << 8), bits & 8 ? 0xff : 0, 4, out, to + 8 * v);
       }
     },
     records: /* @__PURE__ */ records("bytes", 16, 1 / 8),

@@ -3,16 +3,16 @@ import { tableReader } from "../../formats/codebook/reader.ts";
 import { byteTable, int16Table } from "../../formats/codebook/stored.ts";
 import { type DenseType, pack as packDense } from "../../formats/dense/index.ts";
 import { makePlanes } from "../../formats/shared/plane-matrix.ts";
+import type { RowWriter } from "../../formats/shared/planes.ts";
 import { uniformReader } from "../../formats/shared/uniform-matrix.ts";
 import { makeWords } from "../../formats/shared/word-matrix.ts";
 import { I2S_LAYOUTS, type I2sTensors } from "../../formats/ternary/from-i2s.ts";
 import { fromI2s } from "../../formats/ternary/index.ts";
 import { makeTernary } from "../../formats/ternary/matrix.ts";
-import { type Activation, STRIP_ROWS } from "../../kernels/types.ts";
+import type { Activation } from "../../kernels/types.ts";
 import {
   checkArray,
   checkChoice,
-  checkFinite,
   checkInteger,
   checkLength,
   MAX_COLS,
@@ -20,14 +20,16 @@ import {
 } from "../../lib/check.ts";
 import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
 import { type OptionNames, readOptions } from "../../lib/options.ts";
-import { makeParts, recordBytes, recordValues, writeRecord } from "../../matrix/scale-records.ts";
+import { makeParts, recordValues, type ScaleRecords } from "../../matrix/scale-records.ts";
 import { checkShape, IMPORT_NAMES, type ImportOptions } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
+import { engineOf } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { type GgmlType, ggmlType, ggmlTypeId, ggmlTypeNames } from "../ggml-types.ts";
 import { plain } from "../text.ts";
-import { type Blocks, blocks, WIDE_TQ2_0 } from "./blocks.ts";
+import { type Blocks, blocks, codeReader, type Places, partsReader, WIDE_TQ2_0 } from "./blocks.ts";
 import { u16 } from "./numbers.ts";
+import { type BlockRows, bytesOfStrip, recordWriter, rowWriter, stripWriter } from "./pack.ts";
 
 /** A tensor of a GGUF file that is a matrix. */
 export interface GgmlTensor {
@@ -82,57 +84,29 @@ export function matrix(lb: Lowbit, given: GgmlTensor & ImportOptions): Matrix {
   const { group, format, levels, table, records } = known;
   checkScales(where, data, type, known);
   const shape = checkShape(where, format, { rows, cols, groupSize: group, ...common });
-  const count = data.length / type.bytes;
-  const parts = makeParts();
   const perRow = cols / type.columns;
-  const writeRow = (row: number, out: Uint8Array): void => {
-    for (let block = 0; block < perRow; block++) {
-      known.codes(data, (row * perRow + block) * type.bytes, out, block * type.columns);
+  const all: BlockRows = { data, type, known, rows, perRow };
+  return engineOf(where, lb).arena.lend(bytesOfStrip(all), (from) => {
+    const label = type.name;
+    const strip = stripWriter(all, from);
+    if (format === "ternary" || format === "binary") {
+      // One group a block.
+      const scales = scalesOf(all);
+      if (format === "ternary") {
+        return makeTernary(where, lb, label, shape, scales, rowWriter(all), strip);
+      }
+      return makePlanes(where, lb, { label, format, shape, scales: [scales], writeRow: signWriter(all, cols) });
     }
-  };
-  if (format === "ternary" || format === "binary") {
-    // One group a block.
-    const scales = new Float32Array(count);
-    for (let block = 0; block < count; block++) {
-      known.parts(data, block * type.bytes, parts);
-      recordValues(records, parts, scales, scales, block);
-    }
-    checkFinite(`${where}: scales`, scales);
-    if (format === "ternary") return makeTernary(where, lb, type.name, shape, scales, writeRow);
-    const codes = new Uint8Array(cols);
-    return makePlanes(where, lb, {
-      label: type.name,
+    return makeWords(where, lb, {
+      label,
       format,
       shape,
-      scales: [scales],
-      writeRow: (row, out) => {
-        writeRow(row, codes);
-        for (let col = 0; col < cols; col++) {
-          out[col >> 3] = (out[col >> 3] as number) | ((codes[col] as number) << (col & 7));
-        }
-      },
+      scales: [],
+      records: { kind: records, write: recordWriter(all, from) },
+      ...(table && { tables: table === "bytes" ? byteTable(levels) : int16Table(levels) }),
+      writeRow: strip ? { strip } : rowWriter(all),
+      reader: table ? tableReader : uniformReader,
     });
-  }
-  return makeWords(where, lb, {
-    label: type.name,
-    format,
-    shape,
-    scales: [],
-    records: {
-      kind: records,
-      write: (bytes) => {
-        const each = recordBytes(records);
-        for (let block = 0; block < count; block++) {
-          known.parts(data, block * type.bytes, parts);
-          const row = Math.floor(block / perRow);
-          const strip = (row - (row % STRIP_ROWS)) / STRIP_ROWS;
-          writeRecord(bytes, (strip * perRow + (block % perRow)) * each, row % STRIP_ROWS, records, parts);
-        }
-      },
-    },
-    ...(table && { tables: table === "bytes" ? byteTable(levels) : int16Table(levels) }),
-    writeRow,
-    reader: table ? tableReader : uniformReader,
   });
 }
 
@@ -157,13 +131,15 @@ export function decode(given: GgmlTensor): Float32Array {
   const known = blocksOf(where, type.name, data);
   const { group, levels, records } = known;
   const each = type.columns / group;
+  const readCodes = codeReader(known.codes, type.columns);
+  const readParts = partsReader(known.parts, records);
   const parts = makeParts();
   const codes = new Uint8Array(type.columns);
   const scales = new Float32Array(each);
   const offsets = new Float32Array(each);
   for (let block = 0, to = 0; block < data.length / type.bytes; block++) {
-    known.codes(data, block * type.bytes, codes, 0);
-    known.parts(data, block * type.bytes, parts);
+    readCodes(data, block * type.bytes, codes, 0);
+    readParts(data, block * type.bytes, parts);
     recordValues(records, parts, scales, offsets, 0);
     for (let col = 0; col < type.columns; col++) {
       const g = Math.floor(col / group);
@@ -217,16 +193,18 @@ function checkScales(
   where: string,
   data: Uint8Array,
   { bytes, columns }: GgmlType,
-  { group, levels, ...known }: Blocks,
+  { group, levels, records, ...known }: Blocks,
 ): void {
+  if (haveFiniteWeights(data, bytes, known.parts, records)) return;
   const largest = levels.reduce((most, level) => Math.max(most, Math.abs(level)), 0);
   const each = columns / group;
+  const read = partsReader(known.parts, records);
   const parts = makeParts();
   const scales = new Float32Array(each);
   const offsets = new Float32Array(each);
   for (let block = 0; block < data.length / bytes; block++) {
-    known.parts(data, block * bytes, parts);
-    recordValues(known.records, parts, scales, offsets, 0);
+    read(data, block * bytes, parts);
+    recordValues(records, parts, scales, offsets, 0);
     for (let g = 0; g < each; g++) {
       const most = Math.fround(Math.abs(scales[g] as number) * largest) + Math.abs(offsets[g] as number);
       if (Number.isFinite(Math.fround(most))) continue;
@@ -237,23 +215,73 @@ function checkScales(
   }
 }
 
-function hasThrees(data: Uint8Array): boolean {
-  for (let at = 0; at < data.length; at += 66) {
-    for (let i = at; i < at + 64; i++) {
-      const byte = data[i] as number;
-      if ((byte & (byte >> 1) & 0x55) !== 0) return true;
+/** The highest byte of halves that are not finite. */
+const NOT_FINITE = 0x7c;
+/** 2^73: times a level still far from Infinity. */
+const SAFE_E8M0 = 200;
+
+// Quickly, and false where it takes a closer look. Finite halves times what is in blocks, at most 2^7, times levels, at most 2^7, are
+// below 2^30; E4M3 ends at 448.
+function haveFiniteWeights(data: Uint8Array, bytes: number, places: Blocks["parts"], { kind }: ScaleRecords): boolean {
+  if (typeof places === "function") return false;
+  for (const place of [places.d, places.m]) {
+    if (place === undefined) continue;
+    for (let at = place + 1; at < data.length; at += bytes) {
+      if (((data[at] as number) & NOT_FINITE) === NOT_FINITE) return false;
     }
+  }
+  if (kind === "e8m0") {
+    for (let at = places.bytes as number; at < data.length; at += bytes) {
+      if ((data[at] as number) > SAFE_E8M0) return false;
+    }
+  }
+  return true;
+}
+
+/** The scales of blocks that have one each, a half. */
+function scalesOf({ data, type, known, rows, perRow }: BlockRows): Float32Array {
+  const at = (known.parts as Places).d as number;
+  const halves = new Uint16Array(rows * perRow);
+  for (let block = 0, from = at; block < halves.length; block++, from += type.bytes) halves[block] = u16(data, from);
+  return halfToFloat("ggml.matrix", halves);
+}
+
+/** Codes 0 and 1 as bits of bytes. */
+function signWriter(blocks: BlockRows, cols: number): RowWriter {
+  const writeRow = rowWriter(blocks);
+  const codes = new Uint8Array(cols);
+  return (row, out) => {
+    writeRow(row, codes);
+    for (let col = 0; col < cols; col++) {
+      out[col >> 3] = (out[col >> 3] as number) | ((codes[col] as number) << (col & 7));
+    }
+  };
+}
+
+// Codes of 3, which quantisers never write: two bytes at a time where they are at even addresses, as those of files are.
+function hasThrees(data: Uint8Array): boolean {
+  const even = data.byteOffset % 2 === 0 ? data : new Uint8Array(data);
+  const words = new Uint16Array(even.buffer, even.byteOffset, even.length / 2);
+  for (let block = 0; block < words.length; block += 33) {
+    let threes = 0;
+    for (let i = block; i < block + 32; i++) {
+      const word = words[i] as number;
+      threes |= word & (word >> 1);
+    }
+    if ((threes & 0x5555) !== 0) return true;
   }
   return false;
 }
 
+// WebAssembly runs on little-endian machines alone, or on others as if they were, so that views show what files have.
+
 function halves(data: Uint8Array): Uint16Array {
-  return Uint16Array.from({ length: data.length / 2 }, (_, i) => u16(data, 2 * i));
+  const { buffer, byteOffset, length } = data.byteOffset % 2 === 0 ? data : new Uint8Array(data);
+  return new Uint16Array(buffer, byteOffset, length / 2);
 }
 
 function floats(data: Uint8Array): Float32Array {
-  const view = new DataView(data.buffer, data.byteOffset, data.length);
-  return Float32Array.from({ length: data.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+  return new Float32Array(new Uint8Array(data).buffer);
 }
 
 /** Numbers that have no blocks. */

@@ -8,15 +8,6 @@ export function u32(b: Uint8Array, at: number): number {
   return (u16(b, at) | (u16(b, at + 2) << 16)) >>> 0;
 }
 
-/** Nibbles of 16 bytes: low ones are columns 0 to 15, high ones 16 to 31. */
-export function nibbles(b: Uint8Array, at: number, out: Uint8Array, to: number, half = 16): void {
-  for (let j = 0; j < half; j++) {
-    const byte = b[at + j] as number;
-    out[to + j] = byte & 15;
-    out[to + half + j] = byte >> 4;
-  }
-}
-
 /** Nibble i of bytes, the low one first. */
 export function nibble(b: Uint8Array, at: number, i: number): number {
   return ((b[at + (i >> 1)] as number) >> (4 * (i & 1))) & 15;

@@ -4,13 +4,14 @@ import type { Activation, FormatName } from "../../kernels/types.ts";
 import { readGroupValues, tablesAt, UNIT_COLS } from "../../matrix/layout.ts";
 import { type Content, makeMatrix } from "../../matrix/make.ts";
 import type { Matrix, Reader, Stored } from "../../matrix/spec.ts";
-import { type CodeWriter, readWords, type Words, writeWords } from "./words.ts";
+import { byRow, type CodeWriter, readWords, type StripWriter, type Words, writeWords } from "./words.ts";
 
 type WordContent = Pick<
   Content,
   "label" | "format" | "shape" | "scales" | "offsets" | "records" | "tables" | "columnOrder"
 > & {
-  readonly writeRow: CodeWriter;
+  /** The codes, row by row or a strip at a time. */
+  readonly writeRow: CodeWriter | { readonly strip: StripWriter };
   readonly reader: Reader;
 };
 
@@ -20,9 +21,10 @@ export type Level = (code: number, row: number, tables: Uint8Array) => number;
 export function makeWords(where: string, lb: unknown, content: WordContent): Matrix {
   const { format, shape, writeRow } = content;
   const words = wordsOf(format, shape.activation);
+  const writeStrip = typeof writeRow === "function" ? byRow(writeRow) : writeRow.strip;
   return makeMatrix(where, lb, {
     ...content,
-    write: (bytes, layout) => writeWords(bytes, shape.rows, words, layout, writeRow),
+    write: (_, layout, target) => writeWords(target, shape.rows, words, layout, writeStrip),
   });
 }
 

@@ -2,6 +2,8 @@
 // the drawings. A code of 3, 5 or 6 bits is split into fields of 2 or 4 bits and the bits above them.
 import { STRIP_ROWS } from "../../kernels/types.ts";
 import { type Layout, UNIT_COLS } from "../../matrix/layout.ts";
+import type { Target } from "../../matrix/make.ts";
+import type { Engine } from "../../runtime/engine.ts";
 
 /** Fields of `bits` bits that hold the bits from `shift` on, of `words` words in a chunk. */
 interface Part {
@@ -37,34 +39,47 @@ export interface Words {
 // Of 8-bit codes those of odd columns are stored less 128.
 const flip = (bits: number, column: number): number => (bits === 8 && column & 1 ? 0x80 : 0);
 
-/** Writes the codes of one row, 0..2^bits - 1. `out` is zero where it is not written. */
+/** Writes the codes of one row, 0..2^bits - 1. `out` has room for all columns and more, and is zero where it is not written. */
 export type CodeWriter = (row: number, out: Uint8Array) => void;
 
+/**
+ * Writes the codes of rows first to first + rows - 1, at most 16, from address `to` on, `stride` bytes a row: of every strip the same
+ * columns; others are zero. It may not allocate.
+ */
+export type StripWriter = (engine: Engine, first: number, rows: number, to: number, stride: number) => void;
+
+/** Bytes between rows of codes: a line of a cache more than they have, so that those of a strip do not compete for its places. */
+const strideOf = (cols: number): number => Math.ceil(cols / 64) * 64 + 64;
+
 /** Field j of byte i of a word is column wordBytes · j + i of the columns of the word. */
-export function writeWords(bytes: Uint8Array, rows: number, words: Words, layout: Layout, writeRow: CodeWriter): void {
-  const { byteCols, paddedRows } = layout;
-  const { bits, wordBytes } = words;
-  const codes = new Uint8Array(byteCols * UNIT_COLS);
-  const chunk = chunkOf(words);
-  for (let row = 0; row < paddedRows; row++) {
-    codes.fill(0);
-    if (row < rows) writeRow(row, codes);
-    let from = rowAt(row, words, layout, chunk);
-    for (let c = 0; c < codes.length; c += chunk.cols, from += chunk.step) {
-      for (const { at, col, bits: width, shift } of chunk.words) {
-        const mask = (1 << width) - 1;
-        const first = c + col;
-        const to = from + at;
-        for (let i = 0; i < wordBytes; i++) {
-          let byte = flip(bits, i);
-          for (let j = 0, k = first + i; j < 8; j += width, k += wordBytes) {
-            byte ^= (((codes[k] as number) >> shift) & mask) << j;
-          }
-          bytes[to + i] = byte;
-        }
-      }
+export function writeWords(
+  { engine, address }: Target,
+  rows: number,
+  { bits, wordBytes }: Words,
+  { byteCols, paddedRows }: Layout,
+  writeStrip: StripWriter,
+): void {
+  const cols = byteCols * UNIT_COLS;
+  const stride = strideOf(cols);
+  const stripBytes = STRIP_ROWS * byteCols * bits;
+  engine.arena.lend(STRIP_ROWS * stride, (codes) => {
+    for (let first = 0; first < paddedRows; first += STRIP_ROWS) {
+      const height = Math.min(STRIP_ROWS, rows - first);
+      if (first === 0 || height < STRIP_ROWS) engine.arena.bytes.fill(0, codes, codes + STRIP_ROWS * stride);
+      writeStrip(engine, first, height, codes, stride);
+      const to = address + (first / STRIP_ROWS) * stripBytes;
+      engine.exports.pack_words(codes, stride, to, cols, bits, wordBytes === 16 ? 1 : 0);
     }
-  }
+  });
+}
+
+/** A strip row by row. */
+export function byRow(writeRow: CodeWriter): StripWriter {
+  return ({ arena }, first, rows, to, stride) => {
+    for (let row = 0, at = to; row < rows; row++, at += stride) {
+      writeRow(first + row, arena.bytes.fill(0, at, at + stride).subarray(at, at + stride));
+    }
+  };
 }
 
 /** The codes of a row, padding included. */

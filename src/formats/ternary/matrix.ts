@@ -6,9 +6,13 @@ import { makePlanes } from "../shared/plane-matrix.ts";
 import type { RowWriter } from "../shared/planes.ts";
 import { uniformReader } from "../shared/uniform-matrix.ts";
 import { makeWords } from "../shared/word-matrix.ts";
-import type { CodeWriter } from "../shared/words.ts";
+import type { CodeWriter, StripWriter } from "../shared/words.ts";
 
-/** Codes w + 2, as uniform weights of 2 bits have them; as planes for lookup tables. */
+/**
+ * Codes w + 2, as uniform weights of 2 bits have them; as planes for lookup tables.
+ *
+ * @param strip writes the same codes faster
+ */
 export function makeTernary(
   where: string,
   lb: Lowbit,
@@ -16,9 +20,12 @@ export function makeTernary(
   shape: Shape,
   scales: Float32Array,
   writeRow: CodeWriter,
+  strip?: StripWriter,
 ): Matrix {
   const content = { label, format: "ternary", shape, scales: [scales] } as const;
-  if (shape.activation !== "lut8") return makeWords(where, lb, { ...content, writeRow, reader: uniformReader });
+  if (shape.activation !== "lut8") {
+    return makeWords(where, lb, { ...content, writeRow: strip ? { strip } : writeRow, reader: uniformReader });
+  }
   const codes = new Uint8Array(shape.cols);
   const writePlanes: RowWriter = (row, out) => {
     writeRow(row, codes);
