@@ -10,14 +10,7 @@ import { I2S_LAYOUTS, type I2sTensors } from "../../formats/ternary/from-i2s.ts"
 import { fromI2s } from "../../formats/ternary/index.ts";
 import { makeTernary } from "../../formats/ternary/matrix.ts";
 import type { Activation } from "../../kernels/types.ts";
-import {
-  checkArray,
-  checkChoice,
-  checkInteger,
-  checkLength,
-  MAX_COLS,
-  MAX_ROWS,
-} from "../../lib/check.ts";
+import { checkArray, checkChoice, checkInteger, checkLength, MAX_COLS, MAX_ROWS } from "../../lib/check.ts";
 import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
 import { type OptionNames, readOptions } from "../../lib/options.ts";
 import { makeParts, recordValues, type ScaleRecords } from "../../matrix/scale-records.ts";
