@@ -35,7 +35,8 @@ export {
   gemv_minifloat6_int8_16x16, gemv_minifloat_e4m3_f32_16x4, gemv_minifloat_e4m3i_int8_16x4,
   gemv_minifloat_e5m2_f32_16x4,
 } from "./minifloat/minifloat";
-export { model_append, model_attend } from "./model/attention";
+export { model_attend, model_attend_scratch, model_mix, model_scores } from "./model/attention";
+export { model_append } from "./model/cache";
 export { model_add, model_gate, model_scale, model_soft_cap, model_sum_exp } from "./model/gate";
 export { model_layer_norm, model_rms_norm } from "./model/norm";
 export { model_rope } from "./model/rope";

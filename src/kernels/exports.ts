@@ -170,34 +170,38 @@ export interface ModelExports {
     k: number,
     v: number,
     stride: number,
-    keys: number,
-    values: number,
+    cache: number,
     begin: number,
     end: number,
-    heads: number,
-    size: number,
-    capacity: number,
     position: number,
   ): void;
   model_attend(
     q: number,
     stride: number,
-    keys: number,
-    values: number,
+    cache: number,
     y: number,
     scratch: number,
     begin: number,
     end: number,
-    heads: number,
     group: number,
-    size: number,
-    capacity: number,
     position: number,
     window: number,
     scale: number,
     cap: number,
     sinks: number,
   ): void;
+  model_attend_scratch(group: number, size: number, last: number): number;
+  model_scores(
+    q: number,
+    cache: number,
+    out: number,
+    outStep: number,
+    work: number,
+    group: number,
+    last: number,
+    scale: number,
+  ): void;
+  model_mix(p: number, pStep: number, cache: number, y: number, work: number, group: number, last: number): void;
   model_route(
     scores: number,
     begin: number,

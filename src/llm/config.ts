@@ -1,6 +1,7 @@
 // What a decoder is, whatever container it came in.
 
 import { rangeError } from "../lib/check.ts";
+import type { KvShape } from "./cache.ts";
 
 /** How hidden states become the gate of a feed-forward block, in the order of assembly/model/gate.ts. */
 export const ACTS = ["silu", "gelu_tanh", "gelu", "relu2", "relu", "clamped"] as const;
@@ -85,4 +86,9 @@ export interface ModelConfig {
   readonly experts?: ExpertsConfig | undefined;
   /** Ids of tokens that end a text. */
   readonly ends: readonly number[];
+}
+
+/** What a cache of keys and values of such a model holds. */
+export function kvShape({ layers, kvHeads, headSize }: ModelConfig): KvShape {
+  return { layers: layers.length, kvHeads, headSize };
 }

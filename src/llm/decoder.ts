@@ -80,6 +80,7 @@ export class Decoder {
     for (let i = 0; i < n; i++) this.#embed(tokens[i] as number, x + i * hidden * 4);
     if (embeddingScale !== 1) this.#engine.exports.model_scale(x, x, n * hidden, embeddingScale);
     const run: Run = { n, position, length, cache };
+    cache.writes(position + n);
     for (const step of this.#steps) step(run);
   }
 
@@ -172,36 +173,37 @@ export class Decoder {
     }
     const group = heads / kvHeads;
     steps.push(({ n, position, cache }) => {
-      const { capacity } = cache;
-      const [keys, values] = [cache.keys(index), cache.values(index)];
-      exports.model_append(kAt, vAt, kvStride, keys, values, 0, n, kvHeads, headSize, capacity, position);
-      const scratchBytes = group * Math.ceil((position + n) / 16) * 64;
-      engine.compute(() => {
-        const scratch = engine.scratch(engine.threads * scratchBytes);
-        const call = engine.attend(
-          qAt,
-          qStride,
-          keys,
-          values,
-          attended,
-          scratch,
-          0,
-          0,
-          kvHeads,
-          group,
-          headSize,
-          capacity,
-          position,
-          window,
-          attentionScale,
-          attentionCap,
-          layer.sinks,
-        );
-        const rows = n * kvHeads * 64;
-        const seen = Math.min(window || position + n, position + n);
-        const work = 2 * n * heads * headSize * seen;
-        return { job: { calls: [call], rows, rowStep: rows, scratchBytes, work }, finish: () => {} };
-      });
+      const record = cache.record(index);
+      for (let at = 0, m = 0; at < n; at += m) {
+        m = cache.chunk(position + at, n - at);
+        const first = position + at;
+        const end = first + m;
+        const kvFrom = at * kvStride * 4;
+        exports.model_append(kAt + kvFrom, vAt + kvFrom, kvStride, record, 0, m, first);
+        const scratchBytes = exports.model_attend_scratch(group, headSize, end);
+        engine.compute(() => {
+          const scratch = engine.scratch(engine.threads * scratchBytes);
+          const call = engine.attend(
+            qAt + at * qStride * 4,
+            qStride,
+            record,
+            attended + at * q * 4,
+            scratch,
+            0,
+            0,
+            group,
+            first,
+            window,
+            attentionScale,
+            attentionCap,
+            layer.sinks,
+          );
+          const rows = m * kvHeads * 64;
+          const seen = Math.min(window || end, end);
+          const work = 2 * m * heads * headSize * seen;
+          return { job: { calls: [call], rows, rowStep: rows, scratchBytes, work }, finish: () => {} };
+        });
+      }
     });
     const { attnSub } = layer;
     if (attnSub)

@@ -5,9 +5,12 @@ export {
   type Piece,
   type Result,
 } from "./generate.ts";
+export * as kv from "./kv.ts";
+export type { KvKind, KvOptions } from "./kv-layout.ts";
 export { type Files, type LoadOptions, load } from "./load.ts";
-export { type EmbedOptions, LanguageModel, type ModelInfo } from "./model.ts";
+export { type EmbedOptions, LanguageModel, type ModelInfo, type SessionOptions } from "./model.ts";
 export { type OpenAiOptions, openai } from "./openai.ts";
+export type { QuantizeAs, QuantizeFormat } from "./quantize.ts";
 export { ContextError, type Prompt, Session } from "./session.ts";
 export { type Message, TemplateError } from "./template.ts";
 export type { Tokenizer } from "./tokenizer.ts";

@@ -3,8 +3,10 @@ import { matrix as ggmlMatrix, rowBytesOf } from "../files/ggml/index.ts";
 import { type DenseType, pack as packDense } from "../formats/dense/index.ts";
 import { pack as packTernary } from "../formats/ternary/index.ts";
 import type { Activation } from "../kernels/types.ts";
+import { bfloat16ToFloat, halfToFloat } from "../lib/half.ts";
 import type { Matrix } from "../matrix/spec.ts";
 import type { Lowbit } from "../runtime/features.ts";
+import { type QuantizeAs, quantizeAs } from "./quantize.ts";
 import { floatsOf, type ModelTensor, wordsOf } from "./tensors.ts";
 
 interface Shape {
@@ -16,6 +18,8 @@ interface Shape {
 interface DenseLinear extends Shape {
   readonly kind: DenseType;
   readonly weights: Float32Array | Uint16Array;
+  /** What they become. */
+  readonly as?: QuantizeAs | undefined;
 }
 
 /** scale · {-1, 0, 1}, the codes w + 1 of four columns a byte, the first in the low bits; a scale a row. */
@@ -136,7 +140,9 @@ export function join(parts: readonly Linear[]): Linear | undefined {
     if (!blocks.every(({ type }) => type === first.type)) return undefined;
     return { ...first, rows, data: concat(blocks.map(({ data }) => data)) };
   }
-  return { ...first, rows, weights: concat((parts as readonly DenseLinear[]).map((part) => part.weights)) };
+  const dense = parts as readonly DenseLinear[];
+  if (!dense.every(({ as }) => as?.name === first.as?.name && as?.groupSize === first.as?.groupSize)) return undefined;
+  return { ...first, rows, weights: concat(dense.map((part) => part.weights)) };
 }
 
 /** Arrays of one type, one after the other. */
@@ -169,10 +175,16 @@ function unbiased(lb: Lowbit, linear: Linear, activation: Activation): Matrix {
     const possible = activation === "lut8" && !type.startsWith("TQ") ? "int8" : activation;
     return ggmlMatrix(lb, { type, rows, cols, data, activation: possible });
   }
+  if (linear.as) return quantizeAs(lb, numbersOf(linear), rows, cols, linear.as, activation);
   return packDense(lb, {
     rows,
     cols,
     weights: linear.weights,
     ...(linear.kind !== "float32" && { type: linear.kind }),
   });
+}
+
+function numbersOf({ kind, weights }: DenseLinear): Float32Array {
+  if (kind === "float32") return weights as Float32Array;
+  return (kind === "float16" ? halfToFloat : bfloat16ToFloat)("load", weights as Uint16Array);
 }

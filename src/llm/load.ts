@@ -8,7 +8,9 @@ import type { Lowbit } from "../runtime/features.ts";
 import { configFromGguf, plainMetadata } from "./gguf-config.ts";
 import { tokenizerFromGguf } from "./gguf-tokenizer.ts";
 import { configFromHf } from "./hf-config.ts";
+import { type KvKind, type KvOptions, readKv } from "./kv-layout.ts";
 import { LanguageModel } from "./model.ts";
+import { type QuantizeFormat, readFormat } from "./quantize.ts";
 import { type Checkpoint, floatsOf } from "./tensors.ts";
 import { ModelTokenizer } from "./tokenizer.ts";
 
@@ -20,6 +22,13 @@ export interface LoadOptions extends SourceOptions {
   readonly activation?: Activation;
   /** Tokens of a conversation at most. Default: what the model was made for. */
   readonly context?: number;
+  /**
+   * What matrices of floats become while they are read, embeddings and routers excepted; norms and biases stay what they are. A
+   * tied head becomes a matrix of its own. Weights that are few bits already stay as stored. Default: everything does.
+   */
+  readonly format?: QuantizeFormat;
+  /** What keys and values of a conversation are. Default "f32". */
+  readonly kv?: KvKind | KvOptions;
   /** A chat template, Jinja, in place of the model's. */
   readonly template?: string;
   /** Told before each layer is packed, and at the end. */
@@ -29,6 +38,8 @@ export interface LoadOptions extends SourceOptions {
 const NAMES: OptionNames<LoadOptions> = {
   activation: [],
   context: [],
+  format: [],
+  kv: [],
   template: ["chat_template"],
   onLayer: [],
   signal: [],
@@ -52,13 +63,25 @@ type Reader = (name: string) => Promise<Uint8Array | undefined>;
 export async function load(lb: Lowbit, source: Source | Files, options: LoadOptions = {}): Promise<LanguageModel> {
   const given = readOptions<LoadOptions>("load", options, NAMES);
   const activation = checkChoice("load: activation", given.activation ?? "int8", ["int8", "f32", "lut8"]);
-  const { context, template, onLayer, activation: _, ...files } = given;
+  const kv = readKv("load: kv", given.kv);
+  const { context, template, onLayer, activation: _, kv: __, format, ...files } = given;
+  const formatOf = readFormat("load: format", format);
   const [weights, read] = await open(source, files);
   try {
     const gguf = weights.container === "gguf";
     const checkpoint = gguf ? await ggufCheckpoint(weights) : await hfCheckpoint(weights, read);
     const tokenizer = gguf ? tokenizerFromGguf(weights.metadata, template) : await hfTokenizer(read, template);
-    return await LanguageModel.create(lb, checkpoint, tokenizer, activation, context, onLayer, given.signal);
+    return await LanguageModel.create(
+      lb,
+      checkpoint,
+      tokenizer,
+      activation,
+      kv,
+      context,
+      onLayer,
+      given.signal,
+      formatOf,
+    );
   } finally {
     await weights.close();
   }

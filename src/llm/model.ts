@@ -6,7 +6,9 @@ import { type OptionNames, readOptions } from "../lib/options.ts";
 import { engineOf } from "../runtime/engine.ts";
 import type { Lowbit } from "../runtime/features.ts";
 import { KvCache } from "./cache.ts";
+import { kvShape } from "./config.ts";
 import { Decoder } from "./decoder.ts";
+import { type KvKind, type KvLayout, type KvOptions, readKv } from "./kv-layout.ts";
 import { Session, type Shared } from "./session.ts";
 import { BATCH } from "./step.ts";
 import type { Checkpoint } from "./tensors.ts";
@@ -32,6 +34,12 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface SessionOptions {
+  /** What its keys and values are; default: as load() was told. */
+  readonly kv?: KvKind | KvOptions;
+}
+
+const SESSION_NAMES: OptionNames<SessionOptions> = { kv: [] };
 const EMBED_NAMES: OptionNames<EmbedOptions> = { pooling: [], normalize: ["normalise"], signal: [] };
 
 /** A model, and the conversation that comes with it; `session()` begins another on the same weights. */
@@ -47,14 +55,16 @@ export class LanguageModel extends Session {
     checkpoint: Checkpoint,
     tokenizer: ModelTokenizer | undefined,
     activation: Activation,
+    kv: KvLayout,
     context: number | undefined,
     onProgress?: (done: number, of: number) => void,
     signal?: AbortSignal,
+    formatOf?: Parameters<typeof loadWeights>[5],
   ): Promise<LanguageModel> {
     const engine = engineOf("load", lb);
     const { config } = checkpoint;
     const most = checkInteger("load: context", context ?? config.context, 1, config.context);
-    const weights = await loadWeights(lb, checkpoint, activation, onProgress, signal);
+    const weights = await loadWeights(lb, checkpoint, activation, onProgress, signal, formatOf);
     let decoder: Decoder;
     try {
       decoder = new Decoder(engine, config, weights);
@@ -69,6 +79,7 @@ export class LanguageModel extends Session {
       decoder,
       tokenizer,
       context: most,
+      kv,
       fingerprint: `${config.architecture}-${activation}-${weights.fingerprint}`,
       alive: () => {
         if (life.gone) throw new TypeError("generate: this model was disposed");
@@ -102,11 +113,12 @@ export class LanguageModel extends Session {
   /**
    * Another conversation on the same weights.
    * @param saved what save() of one gave, on any machine
-   * @throws RangeError for a state of another model, or a damaged one
+   * @throws TypeError, RangeError for wrong options, a state of another model, of keys and values of another kind, or a damaged one
    */
-  session(saved?: Uint8Array): Session {
+  session(saved?: Uint8Array, options: SessionOptions = {}): Session {
     this.#shared.alive();
-    return new Session(this.#shared, saved);
+    const { kv } = readOptions<SessionOptions>("session", options, SESSION_NAMES);
+    return new Session(this.#shared, saved, kv === undefined ? this.#shared.kv : readKv("session: kv", kv));
   }
 
   /** A vector [hidden] for each text, which does not depend on the others. */
@@ -133,7 +145,7 @@ export class LanguageModel extends Session {
     if (tokens.length === 0) throw rangeError(where, "at least one token", "none");
     if (tokens.length > context) throw rangeError(where, `at most ${context} tokens`, String(tokens.length));
     const sums = new Float64Array(hidden);
-    const cache = new KvCache(engine, config);
+    const cache = new KvCache(engine, kvShape(config), readKv("embed", "f32"));
     try {
       for (let at = 0; at < tokens.length; at += BATCH) {
         const part = tokens.subarray(at, at + BATCH);

@@ -2,7 +2,7 @@
 import { log } from "../numeric/elementary.ts";
 import type { Engine } from "../runtime/engine.ts";
 import { KvCache } from "./cache.ts";
-import type { ModelConfig } from "./config.ts";
+import { kvShape, type ModelConfig } from "./config.ts";
 import type { Decoder } from "./decoder.ts";
 import {
   type Answer,
@@ -13,6 +13,7 @@ import {
   type Result,
   type Settings,
 } from "./generate.ts";
+import type { KvLayout } from "./kv-layout.ts";
 import { Random } from "./random.ts";
 import { sameFrequencies } from "./rope.ts";
 import { likeliest, sample } from "./sampling.ts";
@@ -34,6 +35,8 @@ export interface Shared {
   readonly tokenizer: ModelTokenizer | undefined;
   /** Tokens that there may be in a conversation. */
   readonly context: number;
+  /** What keys and values are, where a session says nothing else. */
+  readonly kv: KvLayout;
   /** What tells a model's state from that of another. */
   readonly fingerprint: string;
   /** Throws where the model is gone. */
@@ -68,12 +71,12 @@ export class Session {
   #gone = false;
 
   /** @param saved what save() of a session of the same model gave */
-  constructor(shared: Shared, saved?: Uint8Array) {
+  constructor(shared: Shared, saved?: Uint8Array, kv: KvLayout = shared.kv) {
     this.#shared = shared;
-    this.#cache = new KvCache(shared.engine, shared.config);
+    this.#cache = new KvCache(shared.engine, kvShape(shared.config), kv);
     if (saved === undefined) return;
-    const { tokens, numbers } = readState("session", saved, shared.fingerprint, shared.config, shared.context);
-    this.#cache.write(tokens.length, numbers);
+    const { tokens, numbers } = readState("session", saved, shared.fingerprint, this.#cache, shared.context);
+    this.#cache.restore(tokens.length, numbers);
     this.#tokens = tokens;
     this.#length = tokens.length;
   }
@@ -97,7 +100,7 @@ export class Session {
   /** Everything, to be continued by session(saved) of the same model on any machine, with the same bits. */
   save(): Uint8Array {
     this.#alive();
-    return writeState(this.#shared.fingerprint, this.#tokens, this.#cache.read(this.#tokens.length));
+    return writeState(this.#shared.fingerprint, this.#tokens, this.#cache);
   }
 
   dispose(): void {
@@ -279,6 +282,7 @@ export class Session {
     // Keys that were rotated by other frequencies do not serve.
     if (!config.ropes.every((rope) => rope.type !== "dynamic" && sameFrequencies(rope, this.#length, prompt.length)))
       same = 0;
+    same = this.#cache.rewind(same);
     this.#tokens.length = same;
     this.#length = prompt.length;
     return same;
@@ -291,6 +295,7 @@ export class Session {
     if (!config.ropes.every((rope) => sameFrequencies(rope, this.#length, length))) {
       // From here on other frequencies: everything is computed again.
       const whole = [...all, ...tokens];
+      this.#cache.rewind(0);
       all.length = 0;
       this.#length = length;
       let last = 0;

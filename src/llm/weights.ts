@@ -7,6 +7,7 @@ import { type Architecture, architectures } from "./architectures.ts";
 import type { ModelConfig } from "./config.ts";
 import { concat, join, type Linear, packLinear, readLinear, takeRows, transpose } from "./linear.ts";
 import { GGUF_NAMES, type LayerNames } from "./names.ts";
+import type { QuantizeAs } from "./quantize.ts";
 import { checksum } from "./state.ts";
 import { type Checkpoint, elementsOf, floatsOf, type ModelTensor } from "./tensors.ts";
 
@@ -64,6 +65,7 @@ export interface ModelWeights {
  * Tensors are read a layer at a time, so that no more of the file is in memory twice.
  *
  * @param onProgress told before each layer
+ * @param formatOf what becomes of a matrix of floats; undefined: it stays what it is
  * @throws RangeError for a tensor that is missing, of a wrong shape or type; OutOfMemoryError; the reason of an aborted signal. All
  * memory is given back then
  */
@@ -73,8 +75,9 @@ export async function loadWeights(
   activation: Activation,
   onProgress: (done: number, of: number) => void = () => {},
   signal?: AbortSignal,
+  formatOf: FormatOf = () => undefined,
 ): Promise<ModelWeights> {
-  const loader = new Loader(lb, checkpoint, activation);
+  const loader = new Loader(lb, checkpoint, activation, formatOf);
   try {
     return await loader.load(onProgress, signal);
   } catch (error) {
@@ -83,6 +86,8 @@ export async function loadWeights(
   }
 }
 
+type FormatOf = (tensor: string, rows: number, cols: number) => QuantizeAs | undefined;
+
 class Loader {
   readonly #lb: Lowbit;
   readonly #engine: Engine;
@@ -90,6 +95,7 @@ class Loader {
   readonly #config: ModelConfig;
   readonly #row: Architecture;
   readonly #activation: Activation;
+  readonly #formatOf: FormatOf;
   readonly #matrices: Matrix[] = [];
   readonly #regions: number[] = [];
   /** Those that are in memory. */
@@ -97,13 +103,14 @@ class Loader {
   readonly #marks: string[] = [];
   #parameters = 0;
 
-  constructor(lb: Lowbit, checkpoint: Checkpoint, activation: Activation) {
+  constructor(lb: Lowbit, checkpoint: Checkpoint, activation: Activation, formatOf: FormatOf) {
     this.#lb = lb;
     this.#engine = engineOf("load", lb);
     this.#checkpoint = checkpoint;
     this.#config = checkpoint.config;
     this.#row = architectures[checkpoint.config.architecture] as Architecture;
     this.#activation = activation;
+    this.#formatOf = formatOf;
   }
 
   async load(onProgress: (done: number, of: number) => void, signal?: AbortSignal): Promise<ModelWeights> {
@@ -111,13 +118,17 @@ class Loader {
     const names = this.#gguf ? GGUF_NAMES : this.#row.names;
     const layerPrefix = names.layer.slice(0, names.layer.indexOf("{}"));
     await this.#read((name) => !name.startsWith(layerPrefix), signal);
-    const embedding = this.#matrix([this.#linear(names.embedding, undefined, hidden)]);
+    const stored = this.#linear(names.embedding, undefined, hidden);
+    const embedding = this.#matrix([stored]);
     if (embedding.rows < vocabulary) this.#refuse(names.embedding, `${vocabulary} rows`, String(embedding.rows));
     // Some checkpoints say that they are tied and have a head all the same: transformers does not read it then.
     const head =
       tied && !this.#gguf ? undefined : [names.head, "lm_head"].find((name) => this.#tensor(`${name}.weight`));
     const norm = this.#norm(names.norm) ?? this.#missing(`${names.norm}.weight`);
-    const headMatrix = head === undefined ? embedding : this.#matrix([this.#linear(head, undefined, hidden)], [head]);
+    // A tied head is the embedding's own matrix, unless the head becomes something else: rows of the embedding stay what they are.
+    const headName = `${head ?? names.embedding}.weight`;
+    const headLinear = this.#formatted(headName, head ? this.#linear(head, undefined, hidden) : stored);
+    const headMatrix = headLinear === stored ? embedding : this.#matrix([headLinear], head === undefined ? [] : [head]);
     const loaded: LayerWeights[] = [];
     for (const [i, layer] of layers.entries()) {
       onProgress(i, layers.length);
@@ -191,7 +202,7 @@ class Loader {
       wholeNorms: normed === q && heads > 1,
       sinks: sinks ? this.#put(sinks) : 0,
       attnSub: optional(names.attnSub),
-      o: this.#matrix([this.#linear(at(names.o), hidden, q)], [at(names.o)]),
+      o: this.#matrix([this.#weights(at(names.o), hidden, q)], [at(names.o)]),
       postAttn,
       ffnNorm,
       ...(hasExperts
@@ -206,7 +217,7 @@ class Loader {
     const { hidden, heads, headSize } = this.#config;
     const fused = prefix + names.qkv;
     if (this.#tensor(`${fused}.weight`)) {
-      const linear = this.#linear(fused, q + 2 * kv, hidden);
+      const linear = this.#weights(fused, q + 2 * kv, hidden);
       const bias = this.#floats(`${fused}.bias`);
       if (!this.#row.headwise || this.#gguf) return [this.#packed(linear, bias)];
       // [heads][q, k, v][size] as [q, k, v][heads][size]
@@ -227,7 +238,7 @@ class Loader {
     hidden: number,
     width: number,
   ): Pick<LayerWeights, "gateUp" | "gated" | "down"> {
-    const down = this.#matrix([this.#linear(prefix + names.down, hidden, width)], [prefix + names.down]);
+    const down = this.#matrix([this.#weights(prefix + names.down, hidden, width)], [prefix + names.down]);
     const [gate, up, both] = [prefix + names.gate, prefix + names.up, prefix + names.gateUp];
     if (this.#tensor(`${gate}.weight`))
       return { gateUp: this.#group([gate, up], [width, width], hidden), gated: true, down };
@@ -266,7 +277,7 @@ class Loader {
     if (!this.#tensor(fused)) {
       const at = `${prefix}mlp.experts.${e}.`;
       const gateUp = this.#group([`${at}gate_proj`, `${at}up_proj`], [width, width], hidden);
-      return { gateUp, down: this.#matrix([this.#linear(`${at}down_proj`, hidden, width)], [`${at}down_proj`]) };
+      return { gateUp, down: this.#matrix([this.#weights(`${at}down_proj`, hidden, width)], [`${at}down_proj`]) };
     }
     const { interleaved } = this.#row;
     const stack = (name: string, rows: number, cols: number): Linear => {
@@ -294,14 +305,14 @@ class Loader {
     const tensor = this.#tensor(name) ?? this.#missing(name);
     const { count } = this.#config.experts as { count: number };
     this.#checkShape(name, tensor, [count, rows, cols]);
-    return readLinear(name, tensor, undefined, e);
+    return this.#formatted(name, readLinear(name, tensor, undefined, e));
   }
 
   // Modules of one input.
   #group(names: readonly string[], rows: readonly number[], cols: number): Group {
     return this.#joined(
       names.map((name, i) => ({
-        linear: this.#linear(name, rows[i] as number, cols),
+        linear: this.#weights(name, rows[i] as number, cols),
         bias: this.#floats(`${name}.bias`),
       })),
     );
@@ -324,6 +335,19 @@ class Loader {
     const matrix = packLinear(this.#lb, linear, this.#activation, bias);
     this.#matrices.push(matrix);
     return matrix;
+  }
+
+  // What becomes of a matrix: the caller's choice where it is floats.
+  #formatted(name: string, linear: Linear): Linear {
+    if (linear.kind === "ternary" || linear.kind === "ggml") return linear;
+    const as = this.#formatOf(name, linear.rows, linear.cols);
+    if (!as) return linear;
+    this.#marks.push(`${name}: ${as.name} ${as.groupSize ?? ""}`);
+    return { ...linear, as };
+  }
+
+  #weights(name: string, rows: number, cols: number): Linear {
+    return this.#formatted(`${name}.weight`, this.#linear(name, rows, cols));
   }
 
   #linear(name: string, rows: number | undefined, cols: number): Linear {

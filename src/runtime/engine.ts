@@ -124,7 +124,7 @@ export class Engine implements Machine {
 
   /** Attention of units, a KV head of a token each: as rows of a job a unit is a tile. */
   attend(...args: Parameters<ModelExports["model_attend"]>): Call {
-    return this.#call("model_attend", args, 6, 5);
+    return this.#call("model_attend", args, 5, 4);
   }
 
   #call(name: string, args: number[], rowAt: number, scratchAt = -1): Call {

@@ -1,8 +1,10 @@
 // Every decoder against the logits of transformers: in one prompt, in parts, token by token, on both variants and two threads.
 import { init, type Lowbit } from "../../src/index.ts";
 import { KvCache } from "../../src/llm/cache.ts";
+import { kvShape } from "../../src/llm/config.ts";
 import { Decoder } from "../../src/llm/decoder.ts";
 import { configFromHf } from "../../src/llm/hf-config.ts";
+import { readKv } from "../../src/llm/kv-layout.ts";
 import type { Checkpoint } from "../../src/llm/tensors.ts";
 import { loadWeights } from "../../src/llm/weights.ts";
 import { engineOf } from "../../src/runtime/engine.ts";
@@ -37,7 +39,7 @@ async function logitsOf(
   const decoder = new Decoder(engine, config, weights);
   try {
     return steps.map((step) => {
-      const cache = new KvCache(engine, config);
+      const cache = new KvCache(engine, kvShape(config), readKv("test", "f32"));
       const out = new Float32Array(tokens.length * config.vocabulary);
       for (let at = 0; at < tokens.length; at += step) {
         const part = tokens.subarray(at, at + step);
@@ -168,7 +170,7 @@ needing(t, TRAINED)("a trained model continues as transformers does", async () =
   const engine = engineOf("test", lb);
   const weights = await loadWeights(lb, checkpoint, "int8");
   const decoder = new Decoder(engine, checkpoint.config, weights);
-  const cache = new KvCache(engine, checkpoint.config);
+  const cache = new KvCache(engine, kvShape(checkpoint.config), readKv("test", "f32"));
   decoder.forward(cache, prompt, 0, prompt.length);
   let logits = decoder.logits(prompt.length - 1);
   const tokens: number[] = [];

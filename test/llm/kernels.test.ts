@@ -1,4 +1,6 @@
 // The kernels of assembly/model against float64, the same bits in both binaries, and any ranges.
+import { KvCache } from "../../src/llm/cache.ts";
+import { readKv } from "../../src/llm/kv-layout.ts";
 import { engineOf } from "../../src/runtime/engine.ts";
 import { equal, equalBits, nmseBelow, ok } from "../lib/assert.ts";
 import { availableVariants } from "../lib/library.ts";
@@ -213,66 +215,51 @@ t("attention: groups, sizes, windows, caps, sinks, strips that are not full; any
   ] as const;
   for (const [heads, group, size, window, cap, sunk, tokens] of shapes) {
     const label = `${heads} x ${group} x ${size}, window ${window}, cap ${cap}, ${tokens} tokens`;
-    const [capacity, start] = [Math.ceil((tokens + 3) / 16) * 16, 3];
+    const start = 3;
     const positions = start + tokens;
     const [queries, kv] = [heads * group * size, heads * size];
     const stride = queries + 2 * kv;
     const rows = rng.gaussians(positions * stride);
     const sinks = sunk ? rng.gaussians(heads * group) : undefined;
     const shape = { heads, group, size, window, cap, sinks, scale: 1 / Math.sqrt(size) };
-    const bytes = capacity * Math.ceil(size / 16) * 16 * heads;
     const y = everywhere(label, (engine, put) => {
       const { exports } = engine;
       const at = put(rows);
-      const [keys, values] = [
-        put(new Float32Array(bytes).fill(Number.NaN)),
-        put(new Float32Array(bytes).fill(Number.NaN)),
-      ];
       const to = put(new Float32Array(tokens * queries));
-      const scratch = put(new Float32Array(group * capacity));
+      const scratch = put(new Float32Array(exports.model_attend_scratch(group, size, positions) / 4));
       const sinksAt = sinks ? put(sinks) : 0;
+      const cache = new KvCache(engine, { layers: 1, kvHeads: heads, headSize: size }, readKv("test", "f32"));
+      cache.reserve(positions);
+      const record = cache.record(0);
+      for (const offset of [16, 48]) {
+        const floats = engine.arena.floats;
+        const from = new Int32Array(engine.arena.memory.buffer)[(record + offset + 16) / 4] as number;
+        floats.fill(Number.NaN, from / 4, from / 4 + cache.bytes(positions) / 8);
+      }
       const [k, v] = [at + 4 * queries, at + 4 * (queries + kv)];
-      exports.model_append(k, v, stride, keys, values, 0, start, heads, size, capacity, 0);
+      exports.model_append(k, v, stride, record, 0, start, 0);
       const next = start * stride * 4;
-      exports.model_append(k + next, v + next, stride, keys, values, 0, tokens, heads, size, capacity, start);
+      exports.model_append(k + next, v + next, stride, record, 0, tokens, start);
       const half = Math.ceil((tokens * heads) / 2) * 64;
+      const rest = [window, shape.scale, cap, sinksAt] as const;
       for (const [begin, end] of [
         [half, tokens * heads * 64],
         [0, half],
       ] as const) {
-        exports.model_attend(
-          ...([at + next, stride, keys, values, to, scratch, begin, end, heads, group, size, capacity, start] as const),
-          ...([window, shape.scale, cap, sinksAt] as const),
-        );
+        exports.model_attend(at + next, stride, record, to, scratch, begin, end, group, start, ...rest);
       }
       const together = read(engine, to, tokens * queries);
       // Strips hold what later tokens wrote, which must not matter.
       for (const token of [0, tokens - 1]) {
         const q = at + (start + token) * stride * 4;
-        exports.model_attend(
-          ...([
-            q,
-            stride,
-            keys,
-            values,
-            to,
-            scratch,
-            0,
-            heads * 64,
-            heads,
-            group,
-            size,
-            capacity,
-            start + token,
-          ] as const),
-          ...([window, shape.scale, cap, sinksAt] as const),
-        );
+        exports.model_attend(q, stride, record, to, scratch, 0, heads * 64, group, start + token, ...rest);
         equalBits(
           read(engine, to, queries),
           together.subarray(token * queries, (token + 1) * queries),
           `${label} alone`,
         );
       }
+      cache.dispose();
       return together;
     });
     const part = (offset: number, length: number): Float32Array =>
@@ -298,10 +285,13 @@ t("scores that are far apart, all the same, or huge", () => {
     const y = everywhere(values.join(), (engine, put) => {
       const k = put(values.flatMap((v) => [v, 0, 0, 0]));
       const v = put([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]);
-      const [keys, store, scratch] = [put(new Float32Array(64)), put(new Float32Array(256)), put(new Float32Array(16))];
+      const cache = new KvCache(engine, { layers: 1, kvHeads: 1, headSize: 4 }, readKv("test", "f32"));
+      cache.reserve(3);
+      const scratch = put(new Float32Array(engine.exports.model_attend_scratch(1, 4, 3) / 4));
       const q = put([1, 0, 0, 0]);
-      engine.exports.model_append(k, v, 4, keys, store, 0, 3, 1, 4, 16, 0);
-      engine.exports.model_attend(q, 4, keys, store, q, scratch, 0, 64, 1, 1, 4, 16, 2, 0, 1, 0, 0);
+      engine.exports.model_append(k, v, 4, cache.record(0), 0, 3, 0);
+      engine.exports.model_attend(q, 4, cache.record(0), q, scratch, 0, 64, 1, 2, 0, 1, 0, 0);
+      cache.dispose();
       return read(engine, q, 4);
     });
     const most = Math.max(...values);
