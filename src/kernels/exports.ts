@@ -166,15 +166,7 @@ export interface ModelExports {
   model_scale(y: number, x: number, n: number, factor: number): void;
   model_soft_cap(x: number, n: number, cap: number): void;
   model_sum_exp(x: number, n: number, most: number): number;
-  model_append(
-    k: number,
-    v: number,
-    stride: number,
-    cache: number,
-    begin: number,
-    end: number,
-    position: number,
-  ): void;
+  model_append(k: number, v: number, stride: number, cache: number, begin: number, end: number, position: number): void;
   model_attend(
     q: number,
     stride: number,
