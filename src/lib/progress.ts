@@ -12,8 +12,48 @@ export interface ProgressOptions {
 
 export const PROGRESS_NAMES: OptionNames<ProgressOptions> = { onProgress: [], signal: [] };
 
-/** Work that yields the fraction done, from 0 to below 1, every few milliseconds, and returns its result. */
-export type Steps<T> = Generator<number, T, void>;
+/**
+ * Work that yields the fraction done, from 0 to below 1, every few milliseconds, and returns its result. What it yields besides
+ * are offers of parts that others may compute; an answer of `undefined` means that nobody did.
+ */
+export type Steps<T> = Generator<number | Offer, T, unknown>;
+
+/** Work on parts of an input, each by itself, that other threads may do (lib/parts.ts). The answer is a list of results. */
+export interface Offer {
+  /** By this name workers know it. */
+  readonly task: string;
+  /** What is cut into parts: rows, groups. */
+  readonly units: number;
+  /** Milliseconds that all of it takes on one thread, about. */
+  readonly time: number;
+  /** What a worker is told about the units from `begin` to before `end`: it can be cloned. */
+  part(begin: number, end: number): unknown;
+  /** Fractions of the whole work before and after it. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Those who may take an offer.
+ *
+ * @param report called with the fraction done now and then; what it throws ends the work
+ * @returns the results of the parts in order with the unit that each begins at; `undefined` where it is not worth it, or could
+ * not be done
+ */
+export type Helpers = (offer: Offer, report: (done: number) => void) => Promise<readonly PartResult[] | undefined>;
+
+export interface PartResult {
+  readonly begin: number;
+  readonly end: number;
+  readonly result: unknown;
+}
+
+const helpers = /* @__PURE__ */ new WeakMap<object, Helpers>();
+
+/** Work that gets this handle may be done by others from now on. */
+export function setHelpers(handle: object, others: Helpers): void {
+  helpers.set(handle, others);
+}
 
 /** Milliseconds of work between two turns of the event loop: a frame of a 60 Hz display. */
 const TURN = 16;
@@ -41,13 +81,24 @@ export function runNow<T>(where: string, steps: Steps<T>, options: ProgressOptio
  *
  * @returns a promise of the result, rejected with what `runNow` would throw
  */
-export async function runAsync<T>(where: string, steps: Steps<T>, options: ProgressOptions = {}): Promise<T> {
+export async function runAsync<T>(
+  where: string,
+  steps: Steps<T>,
+  options: ProgressOptions = {},
+  others?: Helpers,
+): Promise<T> {
   checkProgress(where, options);
+  const report = (done: number): void => {
+    options.signal?.throwIfAborted();
+    options.onProgress?.(done);
+  };
   try {
+    let answer: unknown;
     for (let since = performance.now(); ; ) {
-      const step = advance(steps, options);
+      const step = advance(steps, options, answer);
       if (step.done) return step.value;
-      if (performance.now() - since < TURN) continue;
+      answer = typeof step.value === "number" ? undefined : await others?.(step.value, report);
+      if (answer === undefined && performance.now() - since < TURN) continue;
       await turn();
       since = performance.now();
     }
@@ -91,7 +142,8 @@ export async function callAsync<L, W, O extends ProgressOptions, T>(
 ): Promise<T> {
   const given = readOptions(where, options, names);
   checkProgress(where, given);
-  return runAsync(where, work(where, lb, settleCopies(`${where}: w`, w) as W, settleCopies(where, given)), given);
+  const steps = work(where, lb, settleCopies(`${where}: w`, w) as W, settleCopies(where, given));
+  return runAsync(where, steps, given, typeof lb === "object" && lb !== null ? helpers.get(lb) : undefined);
 }
 
 /** Checks the members of ProgressOptions in the options of a function. */
@@ -107,10 +159,15 @@ export function checkProgress(where: string, options: ProgressOptions): void {
   }
 }
 
-function advance<T>(steps: Steps<T>, { onProgress, signal }: ProgressOptions): IteratorResult<number, T> {
+function advance<T>(
+  steps: Steps<T>,
+  { onProgress, signal }: ProgressOptions,
+  answer?: unknown,
+): IteratorResult<number | Offer, T> {
   signal?.throwIfAborted();
-  const step = steps.next();
-  onProgress?.(step.done ? 1 : step.value);
+  const step = steps.next(answer);
+  if (step.done) onProgress?.(1);
+  else if (typeof step.value === "number") onProgress?.(step.value);
   return step;
 }
 
@@ -140,11 +197,14 @@ function turn(): Promise<void> {
 
 /** Steps whose fractions count from `begin` to `end`. */
 export function* part<T>(steps: Steps<T>, begin: number, end: number): Steps<T> {
+  const at = (fraction: number): number => begin + (end - begin) * fraction;
   try {
+    let answer: unknown;
     for (;;) {
-      const step = steps.next();
+      const step = steps.next(answer);
       if (step.done) return step.value;
-      yield begin + (end - begin) * step.value;
+      const { value } = step;
+      answer = yield typeof value === "number" ? at(value) : { ...value, from: at(value.from), to: at(value.to) };
     }
   } finally {
     steps.return(undefined as T);

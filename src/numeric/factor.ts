@@ -27,7 +27,6 @@ export const factorWork = (n: number): number => (n * n * n) / 6;
  *
  * @param h [n, n], of which the lower triangle is read; becomes `values`
  * @param nameOf what messages call column i
- * @yields products done
  * @throws RangeError for a matrix that is not positive definite, or so nearly that the factor would be noise
  */
 export function* factorHessian(
@@ -37,6 +36,7 @@ export function* factorHessian(
   blockSize: number,
   nameOf: (i: number) => number,
 ): Steps<Factor> {
+  const total = factorWork(n);
   let done = 0;
   let last = 0;
   for (let i = 0; i < n; i++) {
@@ -48,7 +48,7 @@ export function* factorHessian(
       done += j;
       if (done - last > STEP_PRODUCTS) {
         last = done;
-        yield done;
+        yield done / total;
       }
     }
     const pivot = diagonal - dot(row, row, i);

@@ -21,7 +21,15 @@ import {
 } from "../lib/check.ts";
 import type { FloatTensor } from "../lib/floats.ts";
 import { type OptionNames, readOptions, settle, settleCopies } from "../lib/options.ts";
-import { checkProgress, PROGRESS_NAMES, type ProgressOptions, runAsync, runNow, type Steps } from "../lib/progress.ts";
+import {
+  checkProgress,
+  PROGRESS_NAMES,
+  type ProgressOptions,
+  part,
+  runAsync,
+  runNow,
+  type Steps,
+} from "../lib/progress.ts";
 import { type Factor, factorHessian, factorWork } from "./factor.ts";
 import { checkWeights } from "./shape.ts";
 
@@ -155,17 +163,12 @@ export function* work(
   const columns = Uint32Array.from({ length: cols }, (_, i) => {
     return (blocks[Math.floor(i / blockSize)] as number) * blockSize + (i % blockSize);
   });
-  const total = factorWork(cols) + feedbackWork(rows, cols);
-  const factoring = factorHessian(`${where}: hessian`, damped(hessian, columns, damping), cols, blockSize, (i) => {
-    return columns[i] as number;
-  });
-  let step = factoring.next();
-  for (; !step.done; step = factoring.next()) yield step.value / total;
-  const rounding = round(w, rows, step.value, columns, { blockSize, together, encode: encode.bind(given) });
-  for (let next = rounding.next(); ; next = rounding.next()) {
-    if (next.done) return next.value;
-    yield (factorWork(cols) + next.value) / total;
-  }
+  const share = factorWork(cols) / (factorWork(cols) + feedbackWork(rows, cols));
+  const inOrder = damped(hessian, columns, damping);
+  const nameOf = (i: number): number => columns[i] as number;
+  const factor = yield* part(factorHessian(`${where}: hessian`, inOrder, cols, blockSize, nameOf), 0, share);
+  const rounding = round(w, rows, factor, columns, { blockSize, together, encode: encode.bind(given) });
+  return yield* part(rounding, share, 1);
 }
 
 const feedbackWork = (rows: number, cols: number): number => (rows * cols * cols) / 2;
@@ -247,6 +250,7 @@ function* round(
   const errors = Array.from({ length: lines }, () => new Float64Array(n));
   const fed = new Float64Array(lines * blockSize);
   const out = new Float64Array(together * blockSize);
+  const total = feedbackWork(rows, n);
   let error = 0;
   let done = 0;
   let last = 0;
@@ -302,7 +306,7 @@ function* round(
       done += count * blockSize * (n - end);
       if (done - last > STEP_PRODUCTS) {
         last = done;
-        yield done;
+        yield done / total;
       }
     }
   }

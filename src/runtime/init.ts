@@ -3,6 +3,7 @@ import { bytesOf, kindOf } from "../lib/arrays.ts";
 import { checkChoice, checkInteger, describe, rangeError, typeError } from "../lib/check.ts";
 import { OutOfMemoryError, UnsupportedRuntimeError } from "../lib/errors.ts";
 import { type OptionNames, readOptions } from "../lib/options.ts";
+import { setHelpers } from "../lib/progress.ts";
 import { attachEngine, Engine } from "./engine.ts";
 import { acceptsRelaxed, type Features, type Lowbit } from "./features.ts";
 import { type MemoryUse, type Reserved, reserveMemory } from "./memory.ts";
@@ -30,13 +31,17 @@ export interface InitOptions {
   readonly threads?: number | "auto";
   /** Address of `lowbit/worker.js`, where a bundler does not bring it along: docs/runtimes.md. */
   readonly worker?: URL | string;
+  /** Address of `lowbit/quantize-worker.js` likewise: what `quantizeAsync` starts for long work. */
+  readonly quantizeWorker?: URL | string;
   /** One of `lowbit/wasm/simd.wasm` and `lowbit/wasm/relaxed.wasm`, where the built-in copy cannot be used. */
   readonly module?: ModuleSource;
 }
 
+type SyncOptions = Omit<InitOptions, "module" | "worker" | "quantizeWorker">;
+
 const VARIANTS = ["auto", "relaxed", "simd"] as const;
-const NAMES: OptionNames<InitOptions> = { variant: [], threads: [], worker: [], module: [] };
-const SYNC_NAMES: OptionNames<Omit<InitOptions, "module" | "worker">> = { variant: [], threads: [] };
+const NAMES: OptionNames<InitOptions> = { variant: [], threads: [], worker: [], quantizeWorker: [], module: [] };
+const SYNC_NAMES: OptionNames<SyncOptions> = { variant: [], threads: [] };
 
 /**
  * Loads the kernels. Nothing is compiled before this is called; each call makes an instance with a memory of its own.
@@ -50,7 +55,7 @@ export async function init(options: InitOptions = {}): Promise<Lowbit> {
   requireWebAssembly("init");
   const given = readOptions("init", options, NAMES);
   const { variant, threads } = checkInit("init", given);
-  const workers = threads === 1 ? ALONE : await startWorkers(threads, given.worker);
+  const workers = threads === 1 ? ALONE : await startWorkers(threads, given);
   try {
     return await load(given.module, variant, workers);
   } catch (error) {
@@ -86,7 +91,7 @@ async function load(source: ModuleSource | undefined, variant: "auto" | Variant,
  */
 export function initSync(
   module: WebAssembly.Module | BufferSource,
-  options: Omit<InitOptions, "module" | "worker"> = {},
+  options: Omit<InitOptions, "module" | "worker" | "quantizeWorker"> = {},
 ): Lowbit {
   requireWebAssembly("initSync");
   const { variant: wanted, threads } = checkInit("initSync", readOptions("initSync", options, SYNC_NAMES));
@@ -114,7 +119,7 @@ interface Workers {
 
 const ALONE: Workers = {};
 
-async function startWorkers(threads: number | "auto", worker: URL | string | undefined): Promise<Workers> {
+async function startWorkers(threads: number | "auto", { worker, quantizeWorker }: InitOptions): Promise<Workers> {
   const { Pool, automaticThreads, threadsMissing } = await import("./pool.ts");
   const reason = threadsMissing();
   if (reason !== undefined) return { reason };
@@ -127,14 +132,15 @@ async function startWorkers(threads: number | "auto", worker: URL | string | und
     if (error instanceof OutOfMemoryError) return { reason: error.message.replace("lowbit: out of memory: ", "") };
     throw error;
   }
-  const pool = new Pool(count, worker);
+  const pool = new Pool(count, worker, quantizeWorker);
   return pool.ended === undefined ? { pool, memory } : { reason: pool.ended };
 }
 
 function checkInit(where: string, options: InitOptions): { variant: "auto" | Variant; threads: number | "auto" } {
-  const { variant = "auto", threads = 1, worker } = options;
-  if (worker !== undefined && typeof worker !== "string" && !isUrl(worker)) {
-    throw typeError(`${where}: worker`, "a URL or a string", worker);
+  const { variant = "auto", threads = 1, worker, quantizeWorker } = options;
+  for (const [name, address] of Object.entries({ worker, quantizeWorker })) {
+    if (address === undefined || typeof address === "string" || isUrl(address)) continue;
+    throw typeError(`${where}: ${name}`, "a URL or a string", address);
   }
   checkChoice(`${where}: variant`, variant, VARIANTS);
   if (typeof threads === "string") {
@@ -226,6 +232,7 @@ function makeHandle(engine: Engine, relaxedReason: string | undefined, pool?: Po
     [Symbol.dispose]: dispose,
   });
   attachEngine(handle, engine);
+  if (pool) setHelpers(handle, pool.help);
   return handle;
 }
 

@@ -1,6 +1,7 @@
 // Workers that share the linear memory of one engine, and how rows of a job are dealt out: ranges that every thread takes from
 // one counter, the calling thread too, so that one which the machine does not schedule costs nothing but what it holds.
 import { TILE_ROWS } from "../kernels/types.ts";
+import type { Helpers } from "../lib/progress.ts";
 import {
   type Answer,
   claim,
@@ -19,6 +20,8 @@ import {
 } from "./job.ts";
 import type { Arena } from "./memory.ts";
 import { Pace } from "./pace.ts";
+import { QuantizePool } from "./quantize-pool.ts";
+import { builtin, nodeThreads, startThread, type Thread } from "./thread.ts";
 
 /** Milliseconds until a worker must have answered that it is there. */
 const START_LIMIT = 15000;
@@ -33,7 +36,7 @@ const MOST_PACES = 512;
 export class Pool {
   /** Threads that compute, the calling one included. */
   readonly threads: number;
-  readonly #workers: readonly Thread[];
+  readonly #workers: readonly Thread<Start>[];
   readonly #control = new Int32Array(new SharedArrayBuffer(WORDS * 4));
   readonly #record = new Float64Array(new SharedArrayBuffer(RECORD_LENGTH * 8));
   readonly #spin = new Spin();
@@ -45,16 +48,18 @@ export class Pool {
   #starting: ((reason?: string) => void) | undefined;
   #ready = 0;
   #running: Running | undefined;
+  readonly #quantizers: QuantizePool;
   #ranges: Ranges = { job: undefined as unknown as Job, rows: 0, count: 0, ticket: 0 };
 
   /** Starts workers, which load while the binary is compiled. Does not throw: see `ended`. */
-  constructor(threads: number, url: URL | string | undefined) {
+  constructor(threads: number, url: URL | string | undefined, quantizeUrl?: URL | string) {
     this.threads = threads;
-    const workers: Thread[] = [];
+    this.#quantizers = new QuantizePool(threads, quantizeUrl);
+    const workers: Thread<Start>[] = [];
     try {
       for (let i = 1; i < threads; i++) {
         workers.push(
-          startThread(
+          startWorker(
             url,
             (answer) => this.#hear(answer),
             (reason) => this.#end(reason),
@@ -72,6 +77,11 @@ export class Pool {
   get ended(): string | undefined {
     return this.#ended;
   }
+
+  /** Has other workers do parts of long work, which `lib/progress.ts` offers. */
+  readonly help: Helpers = (offer, report) => {
+    return this.#ended === undefined ? this.#quantizers.take(offer, report) : Promise.resolve(undefined);
+  };
 
   /** Waits until every worker has an instance, or one could not: then `ended` says why. */
   async open(module: WebAssembly.Module, { memory }: Arena, exports: Exports): Promise<void> {
@@ -252,6 +262,7 @@ export class Pool {
   #end(reason: string): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;
+    this.#quantizers.dispose();
     const control = this.#control;
     Atomics.store(control, WORD.quit, 1);
     this.#number++;
@@ -294,67 +305,25 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** A worker, as node:worker_threads or a browser has it. */
-interface Thread {
-  post(start: Start): void;
-  terminate(): void;
-}
-
-interface NodeWorker {
-  on(event: "message", listener: (answer: Answer) => void): void;
-  on(event: "error", listener: (error: Error) => void): void;
-  on(event: "exit", listener: (code: number) => void): void;
-  postMessage(start: Start): void;
-  unref(): void;
-  terminate(): unknown;
-}
-
 // Beside this file. Not as bundlers know it, which would bring along another copy.
 function addressOf(given: URL | string | undefined): string {
   return String(given ?? import.meta.url.replace(/[^/]*$/, "worker.js"));
 }
 
-function startThread(
+function startWorker(
   given: URL | string | undefined,
   hear: (answer: Answer) => void,
   end: (reason: string) => void,
-): Thread {
-  const place = addressOf(given);
-  const threads = nodeThreads();
-  if (threads) {
-    // Flags of this process are not for it: a loader takes time, and with --input-type it would not start.
-    const worker: NodeWorker = new threads.Worker(new URL(place), { execArgv: [] });
-    worker.on("message", hear);
-    worker.on("error", (error) => end(`the worker ${place} failed: ${error.message}`));
-    worker.on("exit", (code) => end(`the worker ${place} ended (exit code ${code})`));
-    // After the listeners, which undo it. open() keeps the process alive until the worker is there; what comes before may
-    // never end, as a module's promise may not.
-    worker.unref();
-    return { post: (start) => worker.postMessage(start), terminate: () => void worker.terminate() };
-  }
-  const worker = given
-    ? new Worker(given, { type: "module" })
-    : new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  worker.onmessage = ({ data }) => hear(data as Answer);
-  worker.onerror = (event) => {
-    event.preventDefault();
-    end(`the worker ${place} failed: ${event.message ?? "it did not load"}`);
-  };
-  return { post: (start) => worker.postMessage(start), terminate: () => worker.terminate() };
-}
-
-type NodeThreads = { Worker: new (url: URL, options: { execArgv: string[] }) => NodeWorker };
-
-// Deno and Bun have it too; the global Worker of Deno would keep the process alive.
-function nodeThreads(): NodeThreads | undefined {
-  return builtin("node:worker_threads") as NodeThreads | undefined;
-}
-
-function builtin(name: string): unknown {
-  const { process } = globalThis as {
-    process?: { versions?: { node?: string }; getBuiltinModule?: (id: string) => unknown };
-  };
-  return process?.versions?.node ? process.getBuiltinModule?.(name) : undefined;
+): Thread<Start> {
+  return startThread(
+    addressOf(given),
+    () =>
+      given
+        ? new Worker(given, { type: "module" })
+        : new Worker(new URL("./worker.js", import.meta.url), { type: "module" }),
+    hear,
+    end,
+  );
 }
 
 /** Why this runtime cannot have threads, if it cannot. */

@@ -1,16 +1,13 @@
 // A thread of a pool (pool.ts), in Node, Deno and Bun by node:worker_threads, in browsers as a module worker: takes ranges of
 // rows until none is left, then waits for the next job. After its start it does not return to its event loop.
 import { type Answer, claim, computeRange, decode, type Exports, rangesLeft, Spin, type Start, WORD } from "./job.ts";
+import { openPort } from "./port.ts";
 
-interface Port {
-  postMessage(answer: Answer): void;
-}
-
-function work({ module, memory, control, record, thread }: Start, port: Port): void {
+function work({ module, memory, control, record, thread }: Start): void {
   const exports = Object.values(new WebAssembly.Instance(module, { env: { memory } }).exports) as unknown as Exports;
   const spin = new Spin();
   const hasWork = (): boolean => rangesLeft(Atomics.load(control, WORD.ticket)) > 0;
-  port.postMessage("ready");
+  port.post("ready");
   while (Atomics.load(control, WORD.quit) === 0) {
     if (!hasWork() && !spin.poll(hasWork)) {
       const start = performance.now();
@@ -29,35 +26,16 @@ function work({ module, memory, control, record, thread }: Start, port: Port): v
       computeRange(exports, job, chunkRows, left);
       if (Atomics.sub(control, WORD.pending, 1) > 1) continue;
       if (Atomics.load(control, WORD.waiting) === 1) Atomics.notify(control, WORD.pending);
-      if (Atomics.load(control, WORD.message) === 1) port.postMessage("done");
+      if (Atomics.load(control, WORD.message) === 1) port.post("done");
     }
   }
 }
 
-function begin(start: Start, port: Port): void {
+const port = openPort<Start, Answer>((start) => {
   try {
-    work(start, port);
+    work(start);
   } catch (error) {
-    port.postMessage({ failed: error instanceof Error ? error.message : String(error) });
+    port.post({ failed: error instanceof Error ? error.message : String(error) });
   }
-}
-
-type NodePort = Port & { once(event: "message", listener: (start: Start) => void): void };
-
-const { process } = globalThis as {
-  process?: { versions?: { node?: string }; getBuiltinModule(id: string): unknown };
-};
-if (process?.versions?.node) {
-  // Not an import, which bundlers for browsers would try to follow.
-  const { parentPort } = process.getBuiltinModule("node:worker_threads") as { parentPort: NodePort };
-  parentPort.once("message", (start) => begin(start, parentPort));
-} else {
-  const scope = globalThis as unknown as Port & {
-    onmessage: ((event: { data: Start }) => void) | null;
-    close(): void;
-  };
-  scope.onmessage = ({ data }) => {
-    begin(data, scope);
-    scope.close();
-  };
-}
+  port.close();
+});

@@ -1,13 +1,15 @@
 // What the tests of the quantisers share.
 
+import type { Steps } from "../../src/lib/progress.ts";
 import { ok } from "./assert.ts";
 import type { Random } from "./random.ts";
 
 /** Runs a quantiser to its end; its fractions must rise within 0..1. */
-export function finish<T>(generator: Generator<number, T>): T {
+export function finish<T>(generator: Steps<T>): T {
   for (let last = 0; ; ) {
     const step = generator.next();
     if (step.done) return step.value;
+    if (typeof step.value !== "number") continue;
     ok(step.value >= last && step.value <= 1, `fraction ${step.value} after ${last}`);
     last = step.value;
   }

@@ -5,10 +5,11 @@ import { type InitOptions, init, type Lowbit, type Matrix, ternary } from "./lib
 import { type Random, random } from "./random.ts";
 
 const worker = new URL("../../dist/runtime/worker.js", import.meta.url);
+const quantizeWorker = new URL("../../dist/quantize-worker.js", import.meta.url);
 
-/** As init, with the worker that was built: tests import the sources, beside which there is none. */
+/** As init, with the workers that were built: tests import the sources, beside which there are none. */
 export const start = (threads: number | "auto", options: InitOptions = {}): Promise<Lowbit> =>
-  init({ threads, worker, ...options });
+  init({ threads, worker, quantizeWorker, ...options });
 
 /** Without the judgement whether threads pay: every job goes to all of them. */
 export async function always<T>(body: () => T | Promise<T>): Promise<T> {

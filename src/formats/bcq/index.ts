@@ -14,7 +14,7 @@ import type { Matrix } from "../../matrix/spec.ts";
 import { groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { makeBcq } from "../shared/bcq-matrix.ts";
-import { type BcqPlanes, bcqPlanes, uniformToBcq } from "./quantize.ts";
+import { type BcqPlanes, bcqInParts, uniformToBcq } from "./quantize.ts";
 
 /**
  * Binary-coding quantisation: w = Σ_b alpha_b · (±1) + offset, alphas and offset a row or a group of columns (LUT-GEMM,
@@ -82,7 +82,7 @@ export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: BcqQuan
 function* quantized(where: string, lb: Lowbit, w: Float32Array, options: Settled<BcqQuantizeOptions>): Steps<Matrix> {
   const shape = checkShape(where, "bcq", options);
   const { bits, iterations, offset } = options;
-  const fit = yield* bcqPlanes(where, w, shape, {
+  const fit = yield* bcqInParts(where, w, shape, {
     bits,
     ...(iterations !== undefined && { iterations }),
     ...(offset !== undefined && { offset }),

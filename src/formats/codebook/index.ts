@@ -22,8 +22,8 @@ import { WHOLE_ROW } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import type { ImportedTable } from "../shared/tensors.ts";
 import { makeWords } from "../shared/word-matrix.ts";
-import { mxfp4Codes, nvfp4Codes, tableCodes } from "./grid.ts";
-import { kmeansMatrix, kmeansRows } from "./kmeans.ts";
+import { mxfp4Codes, nvfp4Codes, tableInParts } from "./grid.ts";
+import { kmeansInParts, kmeansMatrix } from "./kmeans.ts";
 import { importMxfp4, MXFP4_NAMES, type Mxfp4Tensors } from "./mxfp4.ts";
 import { BNB_NAMES, type BnbTensors, importBnb4 } from "./nf4.ts";
 import { importNvfp4, NVFP4_NAMES, type Nvfp4Tensors } from "./nvfp4.ts";
@@ -152,7 +152,7 @@ function* codesOf(where: string, w: Float32Array, shape: Shape, options: Quantiz
   const { bits = 4, table = "rows", importance, iterations } = options;
   const one = Float32Array.of(1);
   if (table === "rows" || table === "matrix") {
-    const fit = yield* (table === "rows" ? kmeansRows : kmeansMatrix)(where, w, shape, {
+    const fit = yield* (table === "rows" ? kmeansInParts : kmeansMatrix)(where, w, shape, {
       bits,
       ...(importance !== undefined && { importance }),
       ...(iterations !== undefined && { iterations }),
@@ -164,7 +164,7 @@ function* codesOf(where: string, w: Float32Array, shape: Shape, options: Quantiz
     return { label: table, bits, ...fit, tables: E2M1_DOUBLED };
   }
   const tables = table === "nf4" ? NF4 : table === "fp4" ? BNB_FP4 : table;
-  const fit = yield* tableCodes(where, w, shape, tables);
+  const fit = yield* tableInParts(where, w, shape, tables);
   return { label: typeof table === "string" ? table : `codebook${bits}`, bits, ...fit, tables };
 }
 

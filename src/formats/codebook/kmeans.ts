@@ -1,6 +1,8 @@
 // Codebooks: tables of 4, 8 or 16 levels, by weighted k-means of the weights of a row (SqueezeLLM, Kim et al. 2024,
 // arXiv:2306.07629, section 4.1, where the importance is the Fisher information of each weight) or of a matrix.
 import { checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { part, type Steps } from "../../lib/progress.ts";
 import { type ClusterWork, clusterCentres, makeClusterWork } from "../../numeric/cluster.ts";
 import { levelOf, setThresholds } from "../../numeric/levels.ts";
 import { checkWeights, type MatrixShape, STEP_WEIGHTS } from "../../numeric/shape.ts";
@@ -69,9 +71,47 @@ export function* kmeansRows(
   w: Float32Array,
   shape: MatrixShape,
   options: TableOptions,
-): Generator<number, TableFit> {
+): Steps<TableFit> {
   const fit = makeFit(where, w, shape, options);
   return yield* fitTables(fit, shape.rows, shape.cols);
+}
+
+interface Args {
+  readonly where: string;
+  readonly w: Float32Array;
+  readonly shape: MatrixShape;
+  readonly options: TableOptions;
+}
+
+export const kmeansTask: PartTask<Args, TableFit> = {
+  name: "kmeans",
+  run: ({ where, w, shape, options }) => kmeansRows(where, w, shape, options),
+};
+
+/** As `kmeansRows`, whose rows are independent; `kmeansMatrix` has one table for all, which is fitted by one thread. */
+export function kmeansInParts(
+  where: string,
+  w: Float32Array,
+  { rows, cols }: MatrixShape,
+  options: TableOptions,
+): Steps<TableFit> {
+  const shape = { rows, cols };
+  const { importance } = options;
+  const each = importance !== undefined && importance.length !== cols;
+  return inParts(kmeansTask, {
+    units: rows,
+    time: w.length * 1e-3,
+    part: (begin, end) => ({
+      where,
+      ...rowsOf(w, shape, begin, end),
+      options: each ? { ...options, importance: importance.slice(begin * cols, end * cols) } : options,
+    }),
+    join: (fits) => ({
+      codes: joinRows(fits.map(({ codes }) => codes)),
+      tables: joinRows(fits.map(({ tables }) => tables)),
+      errors: joinRows(fits.map(({ errors }) => errors)),
+    }),
+  });
 }
 
 /** One table for the whole matrix; otherwise as `kmeansRows`, taking all weights for one row. */
@@ -80,7 +120,7 @@ export function* kmeansMatrix(
   w: Float32Array,
   shape: MatrixShape,
   options: TableOptions,
-): Generator<number, TableFit> {
+): Steps<TableFit> {
   const fit = makeFit(where, w, shape, options);
   return yield* fitTables(fit, 1, w.length);
 }
@@ -123,7 +163,7 @@ function checkImportance(where: string, importance: unknown, { rows, cols }: Mat
 }
 
 /** Tables of runs of `length` weights each. */
-function* fitTables(fit: Fit, runs: number, length: number): Generator<number, TableFit> {
+function* fitTables(fit: Fit, runs: number, length: number): Steps<TableFit> {
   const { w, count, table, thresholds } = fit;
   const codes = new Uint8Array(w.length);
   const tables = new Float32Array(runs * count);
@@ -137,7 +177,7 @@ function* fitTables(fit: Fit, runs: number, length: number): Generator<number, T
     const begin = run * length;
     const end = begin + length;
     if (sorted) fitSorted(fit, work, keys, begin, end);
-    else for (const part of fitBinned(fit, work, begin, end)) yield (run + 0.9 * part) / runs;
+    else yield* part(fitBinned(fit, work, begin, end), run / runs, (run + 0.9) / runs);
     errors[run] = fit.best;
     tables.set(table, run * count);
     for (let k = 1; k < count; k++) firsts[k] = table[k] === table[k - 1] ? (firsts[k - 1] as number) : k;
@@ -266,7 +306,7 @@ function sortDistinct(fit: Fit, work: ClusterWork, keys: Float64Array, begin: nu
 }
 
 /** As `fitSorted`, for more weights than are sorted at once. */
-function* fitBinned(fit: Fit, work: ClusterWork, begin: number, end: number): Generator<number, void> {
+function* fitBinned(fit: Fit, work: ClusterWork, begin: number, end: number): Steps<void> {
   const alike = isAllZero(fit, begin, end);
   const passes = fit.iterations + 2;
   const length = yield* fillBins(fit, work, begin, end, alike, 1 / passes);
@@ -291,8 +331,8 @@ function* fillBins(
   begin: number,
   end: number,
   alike: boolean,
-  part: number,
-): Generator<number, number> {
+  share: number,
+): Steps<number> {
   const median = sampleMedian(fit.w, begin, end);
   const weights = new Float64Array(BINS);
   const sums = new Float64Array(BINS);
@@ -305,7 +345,7 @@ function* fillBins(
       weights[bin] = (weights[bin] as number) + weight;
       sums[bin] = (sums[bin] as number) + weight * value;
     }
-    yield (part * (at - begin)) / (end - begin);
+    yield (share * (at - begin)) / (end - begin);
   }
   let length = 0;
   for (let bin = 0; bin < BINS; bin++) {

@@ -30,7 +30,7 @@ import { checkSize, layerSigns, makeLayer, rotateHessian, rotateLayer } from "..
 import { checkScaleTensor } from "../shared/tensors.ts";
 import { makeUniform } from "../shared/uniform-matrix.ts";
 import { makeLattice } from "./matrix.ts";
-import { CODE_SCALE, type E8pFit, E8pQuantizer, e8pCodes, e8pScale, RESIDUAL_SCALE } from "./quantize.ts";
+import { CODE_SCALE, type E8pFit, E8pQuantizer, e8pInParts, e8pScale, RESIDUAL_SCALE } from "./quantize.ts";
 import {
   QUIP_IDS,
   QUIP_SHAPES,
@@ -176,11 +176,8 @@ function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): S
   yield* part(rotateLayer(where, engine, rotated, shape, su, sv), 0, ROTATION);
   const scale = e8pScale(rotated, codeScale);
   if (!Number.isFinite(scale)) throw rangeError(`${where}: w`, "weights whose scale is a float32", scale);
+  if (!hessian) return yield* part(e8pInParts(rotated, shape, bits, scale), ROTATION, 1);
   const quantizer = new E8pQuantizer(shape, bits, scale);
-  if (!hessian) {
-    yield* part(e8pCodes(rotated, shape, quantizer), ROTATION, 1);
-    return quantizer.fit;
-  }
   const h = yield* part(rotateHessian(where, engine, hessian, shape.cols, su), ROTATION, 0.4);
   yield* part(feedback(where, rotated, h, quantizer, shape), 0.4, 1);
   return quantizer.fit;

@@ -1,6 +1,7 @@
 // Nearest codewords of E8P and E81B without a search over all of them: within a class of absolute rows that all
 // permutations of belong to it, the nearest gives large entries to large coordinates (rearrangement inequality), and where
 // the signs have the wrong parity it is the smallest coordinate, which has a ½, whose sign is given up.
+import { inParts, joinRows, type PartTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { float32Scale } from "../../numeric/scale.ts";
@@ -296,7 +297,7 @@ export class E8pQuantizer implements Quantizer {
  *
  * @param w [rows, cols], cols a multiple of 8
  */
-export function* e8pCodes(w: Float32Array, { rows, cols }: MatrixShape, quantizer: E8pQuantizer): Steps<void> {
+function* e8pCodes(w: Float32Array, { rows, cols }: MatrixShape, quantizer: E8pQuantizer): Steps<void> {
   const v = new Float64Array(SIZE);
   const out = new Float64Array(SIZE);
   let left = STEP_WEIGHTS;
@@ -310,4 +311,40 @@ export function* e8pCodes(w: Float32Array, { rows, cols }: MatrixShape, quantize
       yield (row * cols + col) / w.length;
     }
   }
+}
+
+interface Args {
+  readonly w: Float32Array;
+  readonly cols: number;
+  readonly bits: 2 | 3 | 4;
+  readonly scale: number;
+}
+
+export const e8pTask: PartTask<Args, E8pFit> = {
+  name: "e8p",
+  *run({ w, cols, bits, scale }) {
+    const shape = { rows: w.length / cols, cols };
+    const quantizer = new E8pQuantizer(shape, bits, scale);
+    yield* e8pCodes(w, shape, quantizer);
+    return quantizer.fit;
+  },
+};
+
+/** The codes of w [rows, cols], cols a multiple of 8, each 8 columns by themselves. */
+export function e8pInParts(
+  w: Float32Array,
+  { rows, cols }: MatrixShape,
+  bits: 2 | 3 | 4,
+  scale: number,
+): Steps<E8pFit> {
+  return inParts(e8pTask, {
+    units: rows,
+    time: w.length * bits * 1e-4,
+    part: (begin, end) => ({ w: w.subarray(begin * cols, end * cols), cols, bits, scale }),
+    join: (parts) => ({
+      codes: joinRows(parts.map(({ codes }) => codes)),
+      residual: bits === 2 ? undefined : joinRows(parts.map(({ residual }) => residual as Uint16Array)),
+      scale,
+    }),
+  });
 }

@@ -32,9 +32,10 @@ export class Companding {
   readonly gains: Float32Array;
   readonly #d: number;
 
-  constructor(groups: number, d: number) {
-    this.mu = new Float32Array(groups);
-    this.gains = new Float32Array(groups);
+  /** @param mu, gains of each group, written by `set` */
+  constructor(mu: Float32Array, gains: Float32Array, d: number) {
+    this.mu = mu;
+    this.gains = gains;
     this.#d = d;
   }
 

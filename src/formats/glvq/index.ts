@@ -10,7 +10,7 @@ import {
 } from "../../lib/check.ts";
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
-import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
+import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, part, type Steps } from "../../lib/progress.ts";
 import { isLarge, refuseInfinite } from "../../matrix/finite.ts";
 import { makeMatrix } from "../../matrix/make.ts";
 import { makeRotated } from "../../matrix/rotated.ts";
@@ -248,10 +248,7 @@ function* codesOf(job: QuantizeJob, given: Float32Array): Steps<GlvqFit> {
   const { rows, cols, groupSize } = shape;
   const w = checkWeights(where, given, shape);
   const searching = glvqCodes(w, { ...{ rows, cols, groupSize, bits, dimension } }, { mu, iterations });
-  const share = hessian ? 0.5 : 1;
-  let step = searching.next();
-  for (; !step.done; step = searching.next()) yield share * step.value;
-  const fit = step.value;
+  const fit = yield* part(searching, 0, hessian ? 0.5 : 1);
   if (!hessian) return fit;
   // Padding columns have no inputs, so nothing is fed back from or to them.
   const padded = Math.ceil(cols / dimension) * dimension;
@@ -260,8 +257,7 @@ function* codesOf(job: QuantizeJob, given: Float32Array): Steps<GlvqFit> {
   const square = new Float64Array(padded * padded);
   for (let i = 0; i < cols; i++) square.set(hessian.subarray(i * cols, (i + 1) * cols), i * padded);
   const quantizer = glvqQuantizer({ rows, cols: padded, bits, dimension, groupSize, ...fit });
-  const feeding = feedback(where, wide, square, quantizer, { rows, cols: padded });
-  for (let next = feeding.next(); !next.done; next = feeding.next()) yield 0.5 + next.value / 2;
+  yield* part(feedback(where, wide, square, quantizer, { rows, cols: padded }), 0.5, 1);
   return { ...fit, codes: quantizer.codes };
 }
 

@@ -71,7 +71,7 @@ export function glvqQuantizer(given: GlvqQuantizerOptions): GlvqQuantizer {
     checkFloats(`${where}: bases`, bases, groups * d * d, `groups ${groups} x ${d} x ${d}`),
   );
   if (scales) checkFinite(`${where}: scales`, checkFloats(`${where}: scales`, scales, rows, `rows ${rows}`));
-  const companding = mu && new Companding(groups, d);
+  const companding = mu && new Companding(new Float32Array(groups), new Float32Array(groups), d);
   if (companding) {
     const each = checkFloats(`${where}: mu`, mu, groups, `groups ${groups}`);
     const bad = each.findIndex((value) => !(value >= LEAST_MU && value <= MOST_MU));

@@ -8,7 +8,7 @@ import type { Engine } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { Plan, type Step } from "../../transforms/steps.ts";
 import type { ProjectionName } from "./projections.ts";
-import { columnRms, type LiftedRows, LiftQuantizer, liftRows } from "./quantize.ts";
+import { columnRms, type LiftedRows, LiftQuantizer, liftInParts } from "./quantize.ts";
 import type { Projection } from "./signs.ts";
 import { type KroneckerWhitening, randomSign } from "./whiten.ts";
 
@@ -89,7 +89,7 @@ export function* codesOf(job: Job, w: Float32Array): Steps<LiftCodes> {
   const before = Float32Array.from(factors, (factor) => factor / overall);
   const { signs, scales } = job.hessian
     ? yield* fedBack(job, job.hessian, rotated, before, after)
-    : yield* liftRows(rotated, rows, job.length, after, projection, beam);
+    : yield* liftInParts(rotated, rows, job.length, after, projection, beam);
   return {
     ...{ rows, cols, projection, whitening: job.whitening },
     before,

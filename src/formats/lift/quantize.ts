@@ -3,6 +3,7 @@
 // A row of weights is [dims, vectors] and its signs are [lifted, vectors], so that the vectors are columns of both and the
 // activations of all signs are one product Mᵀ X. Neighbours then come from different vectors and are not correlated, which
 // the tables of lut8 like: a third less error than with the signs of a vector side by side.
+import { inParts, joinRows, type PartTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { type Projection, signSearch } from "./signs.ts";
@@ -76,6 +77,42 @@ export function* liftRows(
     scales[row] = along / norm;
   }
   return { signs, scales };
+}
+
+interface Args {
+  readonly w: Float32Array;
+  readonly used: number;
+  readonly colScale: Float32Array;
+  readonly projection: Projection;
+  readonly beam: number;
+}
+
+export const liftTask: PartTask<Args, LiftedRows> = {
+  name: "lift",
+  run: ({ w, used, colScale, projection, beam }) =>
+    liftRows(w, w.length / colScale.length, used, colScale, projection, beam),
+};
+
+/** As `liftRows`, whose rows are independent. */
+export function liftInParts(
+  w: Float32Array,
+  rows: number,
+  used: number,
+  colScale: Float32Array,
+  projection: Projection,
+  beam: number,
+): Steps<LiftedRows> {
+  const cols = colScale.length;
+  return inParts(liftTask, {
+    units: rows,
+    // 20 µs a vector, and 0.5 for each that is kept.
+    time: (w.length / projection.dims) * (0.02 + beam * 5e-4),
+    part: (begin, end) => ({ w: w.subarray(begin * cols, end * cols), used, colScale, projection, beam }),
+    join: (parts) => ({
+      signs: joinRows(parts.map(({ signs }) => signs)),
+      scales: joinRows(parts.map(({ scales }) => scales)),
+    }),
+  });
 }
 
 /** Sets the bits of the signs of vector v, in bytes from `at` on. */

@@ -18,7 +18,7 @@ import type { Lowbit } from "../../runtime/features.ts";
 import { tableReader } from "../codebook/reader.ts";
 import { makeWords } from "../shared/word-matrix.ts";
 import { type Fp8Tensors, importFp8 } from "./importers.ts";
-import { type MinifloatCodes, minifloatCodes, type ScaleType } from "./quantize.ts";
+import { type MinifloatCodes, minifloatInParts, type ScaleType } from "./quantize.ts";
 import { minifloatReader } from "./reader.ts";
 import { formatFor, tableFor, unitFor } from "./store.ts";
 import { MINIFLOATS, type Minifloat, type MinifloatType, typeOf } from "./types.ts";
@@ -110,7 +110,7 @@ function* quantized(
   if (bias !== undefined) checkChoice(`${where}: bias`, bias, ["search"]);
   const unit = unitFor(type, formatFor(type, shape.activation));
   const fit = { type, scaleType, unit, searchBias: bias === "search" };
-  return fromCodes(where, lb, shape, type, yield* minifloatCodes(where, w, shape, fit));
+  return fromCodes(where, lb, shape, type, yield* minifloatInParts(where, w, shape, fit));
 }
 
 /**

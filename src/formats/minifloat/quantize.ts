@@ -1,5 +1,6 @@
 // Nearest minifloats: scales of float32, float16 or powers of two (E8M0), with a bias that may be searched.
 import { checkFinite, checkFloats } from "../../lib/check.ts";
+import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { coveringScale, limitScale, STEP } from "../../numeric/scale.ts";
 import type { GroupShape } from "../../numeric/shape.ts";
@@ -105,6 +106,38 @@ export function* minifloatCodes(
     start = end;
   }
   return { codes, scales };
+}
+
+interface Args {
+  readonly where: string;
+  readonly w: Float32Array;
+  readonly shape: GroupShape;
+  readonly fit: MinifloatFit;
+}
+
+export const minifloatTask: PartTask<Args, MinifloatCodes> = {
+  name: "minifloat",
+  run: ({ where, w, shape, fit }) => minifloatCodes(where, w, shape, fit),
+};
+
+/** As `minifloatCodes`, whose rows are independent. */
+export function minifloatInParts(
+  where: string,
+  w: Float32Array,
+  given: GroupShape,
+  fit: MinifloatFit,
+): Steps<MinifloatCodes> {
+  const { rows, cols, groupSize } = given;
+  const shape = { rows, cols, groupSize };
+  return inParts(minifloatTask, {
+    units: rows,
+    time: w.length * (fit.searchBias ? BIASES.length + 1 : 1) * 1e-4,
+    part: (begin, end) => ({ where, ...rowsOf(w, shape, begin, end), fit }),
+    join: (parts) => ({
+      codes: joinRows(parts.map(({ codes }) => codes)),
+      scales: joinRows(parts.map(({ scales }) => scales)),
+    }),
+  });
 }
 
 function scaleOf(extent: number, most: number, unit: number, type: ScaleType): number {

@@ -14,7 +14,7 @@ import type { Matrix } from "../../matrix/spec.ts";
 import { groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { makeBcq } from "../shared/bcq-matrix.ts";
-import { tritPlanes } from "./quantize.ts";
+import { tritsInParts } from "./quantize.ts";
 
 /**
  * Two trit planes: w = alpha1 · t1 + alpha2 · t2 with t in {-1, 0, 1} (PTQTP, arXiv:2509.16989), groups of 128 columns. A
@@ -58,7 +58,7 @@ export async function quantizeAsync(lb: Lowbit, w: FloatTensor, options: PtqtpQu
 function* quantized(where: string, lb: Lowbit, w: Float32Array, options: Settled<PtqtpQuantizeOptions>): Steps<Matrix> {
   const shape = checkShape(where, "bcq", { groupSize: GROUP_SIZE, ...options });
   const { iterations } = options;
-  const { trits, alphas } = yield* tritPlanes(where, w, shape, iterations === undefined ? {} : { iterations });
+  const { trits, alphas } = yield* tritsInParts(where, w, shape, iterations === undefined ? {} : { iterations });
   return fromTrits(where, lb, shape, trits, alphas);
 }
 

@@ -2,6 +2,8 @@
 // row by itself. Two steps alternate: ridge regression for the alphas given the trits, and for each weight the nearest of
 // the 9 levels given the alphas. As in bcq.ts, weights are sorted, so that trits are runs of them.
 import { checkInteger } from "../../lib/check.ts";
+import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import type { Steps } from "../../lib/progress.ts";
 import { levelOf, MAX_LEVEL, setThresholds, shareOut } from "../../numeric/levels.ts";
 import { checkWeights, type GroupShape, groupsOf, STEP_WEIGHTS } from "../../numeric/shape.ts";
 
@@ -72,7 +74,7 @@ export function* tritPlanes(
   w: Float32Array,
   shape: GroupShape,
   options: TritOptions = {},
-): Generator<number, TritFit> {
+): Steps<TritFit> {
   const { rows, cols, groupSize } = shape;
   const iterations =
     options.iterations === undefined ? 50 : checkInteger(`${where}: iterations`, options.iterations, 0, 1000);
@@ -105,6 +107,32 @@ export function* tritPlanes(
     }
   }
   return { trits, alphas, errors };
+}
+
+interface Args {
+  readonly where: string;
+  readonly w: Float32Array;
+  readonly shape: GroupShape;
+  readonly options: TritOptions;
+}
+
+export const ptqtpTask: PartTask<Args, TritFit> = {
+  name: "ptqtp",
+  run: ({ where, w, shape, options }) => tritPlanes(where, w, shape, options),
+};
+
+/** As `tritPlanes`, whose rows are independent. */
+export function tritsInParts(where: string, w: Float32Array, shape: GroupShape, options: TritOptions): Steps<TritFit> {
+  return inParts(ptqtpTask, {
+    units: shape.rows,
+    time: w.length * 1e-3,
+    part: (begin, end) => ({ where, ...rowsOf(w, shape, begin, end), options }),
+    join: (fits) => ({
+      trits: [joinRows(fits.map(({ trits }) => trits[0])), joinRows(fits.map(({ trits }) => trits[1]))],
+      alphas: [joinRows(fits.map(({ alphas }) => alphas[0])), joinRows(fits.map(({ alphas }) => alphas[1]))],
+      errors: joinRows(fits.map(({ errors }) => errors)),
+    }),
+  });
 }
 
 /** Leaves the best alphas and levels in `fit`; returns their error. */

@@ -15,7 +15,7 @@ import { engineOf } from "../../runtime/engine.ts";
 import type { Lowbit } from "../../runtime/features.ts";
 import { checkSize, layerSigns, makeLayer, rotateHessian, rotateLayer } from "../shared/layer.ts";
 import { type PvqCode, pvqCode, type VectorSize, writeVectors } from "./bytes.ts";
-import { checkPyramid, PvqRounder, pvqIndices, pvqScales } from "./quantize.ts";
+import { checkPyramid, type PvqFit, PvqRounder, pvqInParts } from "./quantize.ts";
 import { pyramidReader } from "./reader.ts";
 
 export type { VectorSize } from "./bytes.ts";
@@ -249,7 +249,7 @@ function hasTransform(n: number): boolean {
   }
 }
 
-function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): Steps<PvqRounder> {
+function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): Steps<Required<PvqFit>> {
   const { shape, code, iterations, signs, hessian } = checked;
   const engine = engineOf(where, lb);
   const pyramid = { vectorSize: code.size, pulses: code.pulses };
@@ -258,20 +258,18 @@ function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): S
     weights = weights.slice();
     yield* part(rotateLayer(where, engine, weights, shape, signs.su, signs.sv), 0, 0.1);
   }
-  const scales = yield* part(pvqScales(weights, shape, pyramid, iterations), 0.1, hessian ? 0.3 : 0.7);
+  const search = pvqInParts(weights, shape, pyramid, iterations, hessian === undefined);
+  const { scales, indices } = yield* part(search, 0.1, hessian ? 0.3 : 1);
+  if (indices) return { scales, indices };
   const rounder = new PvqRounder(shape, pyramid, scales);
-  if (!hessian) {
-    yield* part(pvqIndices(weights, shape, rounder), 0.7, 1);
-    return rounder;
-  }
-  let h: Float32Array | Float64Array = hessian;
-  if (signs) h = yield* part(rotateHessian(where, engine, hessian, shape.cols, signs.su), 0.3, 0.4);
+  let h = hessian as Float32Array | Float64Array;
+  if (signs) h = yield* part(rotateHessian(where, engine, h, shape.cols, signs.su), 0.3, 0.4);
   const { rows, cols } = shape;
   yield* part(feedback(where, weights, h, rounder, { rows, cols }), 0.4, 1);
   return rounder;
 }
 
-function fromFit(where: string, lb: Lowbit, { shape, code, signs }: Checked, fit: PvqRounder): Matrix {
+function fromFit(where: string, lb: Lowbit, { shape, code, signs }: Checked, fit: Required<PvqFit>): Matrix {
   const inner = makePvq(where, lb, code, shape, fit.indices, fit.scales);
   if (!signs) return inner;
   const matrix = makeLayer(where, lb, shape, { label: "pvq", inners: [{ matrix: inner }], ...signs });

@@ -1,6 +1,7 @@
 // Weights to scale · vectors of a pyramid: the nearest vectors for a scale a group, and the scale that suits them best.
 import { rangeError, typeError } from "../../lib/check.ts";
-import type { Steps } from "../../lib/progress.ts";
+import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { part, type Steps } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import { counts, indexOf, nearest, pyramidSize } from "../../numeric/pyramid.ts";
 import { float32Scale } from "../../numeric/scale.ts";
@@ -139,7 +140,7 @@ export class PvqRounder implements Quantizer {
 }
 
 /** Nearest vectors of all weights; beyond the last column weights are 0. */
-export function* pvqIndices(w: Float32Array, { rows, cols }: GroupShape, rounder: PvqRounder): Steps<void> {
+function* pvqIndices(w: Float32Array, { rows, cols }: GroupShape, rounder: PvqRounder): Steps<void> {
   const size = rounder.blockSize;
   const v = new Float64Array(size);
   const out = new Float64Array(size);
@@ -156,4 +157,51 @@ export function* pvqIndices(w: Float32Array, { rows, cols }: GroupShape, rounder
       yield (row * cols + col) / w.length;
     }
   }
+}
+
+interface Args {
+  readonly w: Float32Array;
+  readonly shape: GroupShape;
+  readonly pyramid: Pyramid;
+  readonly iterations: number;
+  /** Whether the nearest vectors are wanted too, and not only scales. */
+  readonly indices: boolean;
+}
+
+/** A scale of each group of each row and, where they were looked for, the nearest vectors. */
+export interface PvqFit {
+  readonly scales: Float32Array;
+  /** [rows, ceil(cols / vectorSize)] in Fischer's order */
+  readonly indices?: Uint32Array;
+}
+
+export const pvqTask: PartTask<Args, PvqFit> = {
+  name: "pvq",
+  *run({ w, shape, pyramid, iterations, indices }) {
+    const scales = yield* part(pvqScales(w, shape, pyramid, iterations), 0, indices ? 0.7 : 1);
+    if (!indices) return { scales };
+    const rounder = new PvqRounder(shape, pyramid, scales);
+    yield* part(pvqIndices(w, shape, rounder), 0.7, 1);
+    return { scales, indices: rounder.indices };
+  },
+};
+
+/** The scales of w [rows, cols], and with `indices` its nearest vectors: each row by itself. */
+export function pvqInParts(
+  w: Float32Array,
+  { rows, cols, groupSize }: GroupShape,
+  pyramid: Pyramid,
+  iterations: number,
+  indices: boolean,
+): Steps<PvqFit> {
+  const shape = { rows, cols, groupSize };
+  return inParts(pvqTask, {
+    units: rows,
+    time: w.length * (iterations + 1) * 3e-4,
+    part: (begin, end) => ({ ...rowsOf(w, shape, begin, end), pyramid, iterations, indices }),
+    join: (parts) => ({
+      scales: joinRows(parts.map(({ scales }) => scales)),
+      ...(indices && { indices: joinRows(parts.map((part) => part.indices as Uint32Array)) }),
+    }),
+  });
 }

@@ -15,7 +15,7 @@ import type { Step } from "../../transforms/steps.ts";
 import { layerSigns, rotateHessian, rotateLayer } from "../shared/layer.ts";
 import { checkScaleTensor } from "../shared/tensors.ts";
 import { TILE, writeTiles } from "./bytes.ts";
-import { BeamSearch, FullSearch, makeTable, TrellisQuantizer, trellisTiles } from "./quantize.ts";
+import { makeTable, trellisInParts, trellisQuantizer } from "./quantize.ts";
 import { storedTable, trellisReader } from "./reader.ts";
 import { CODEBOOKS, TRELLIS_CODEBOOKS, type TrellisCodebook } from "./tables.ts";
 
@@ -200,17 +200,19 @@ function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): S
       rotated[at] = size === 0 ? 0 : (rotated[at] as number) / size;
   }
   yield* part(rotateLayer(where, engine, rotated, shape, signs.su, signs.sv, BLOCK), 0, ROTATION);
-  const { table, scale } = makeTable(codebook, bits);
-  const finder = search === "full" ? new FullSearch(table, bits) : new BeamSearch(table, bits, search);
-  const quantizer = new TrellisQuantizer(shape, bits, table, scale, finder);
+  const { scale } = makeTable(codebook, bits);
+  const fit = { bits, codebook, search };
   const sv = signs.sv.map((sign, row) => sign * scale * (sizes[row] as number));
+  let trellis: Uint16Array;
   if (hessian) {
+    const quantizer = trellisQuantizer(shape, fit);
     const h = yield* part(rotateHessian(where, engine, hessian, cols, signs.su, BLOCK), ROTATION, 2 * ROTATION);
     yield* part(feedback(where, rotated, h, quantizer, { rows, cols }), 2 * ROTATION, 1);
+    trellis = quantizer.trellis;
   } else {
-    yield* part(trellisTiles(rotated, shape, quantizer), ROTATION, 1);
+    trellis = yield* part(trellisInParts(rotated, shape, fit), ROTATION, 1);
   }
-  return { trellis: quantizer.trellis, su: signs.su, sv };
+  return { trellis, su: signs.su, sv };
 }
 
 /** The root of the mean square of each row, as float32. */

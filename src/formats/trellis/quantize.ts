@@ -3,6 +3,7 @@
 // (tail-biting, arXiv 2406.11235): a first pass over the neighbourhood of the seam says in which state it is crossed, a second
 // one over the tile keeps to it.
 import type { TrellisBits } from "../../kernels/types.ts";
+import { inParts, joinRows, type PartTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import type { Quantizer } from "../../numeric/gptq.ts";
 import type { MatrixShape } from "../../numeric/shape.ts";
@@ -376,7 +377,7 @@ export class TrellisQuantizer implements Quantizer {
 }
 
 /** Paths for all tiles of w [rows, cols], multiples of 16. */
-export function* trellisTiles(w: Float32Array, { rows, cols }: MatrixShape, quantizer: TrellisQuantizer): Steps<void> {
+function* trellisTiles(w: Float32Array, { rows, cols }: MatrixShape, quantizer: TrellisQuantizer): Steps<void> {
   const values = new Float64Array(TILE_WEIGHTS);
   const out = new Float64Array(TILE_WEIGHTS);
   for (let row = 0; row < rows; row += TILE) {
@@ -388,4 +389,48 @@ export function* trellisTiles(w: Float32Array, { rows, cols }: MatrixShape, quan
       yield (row * cols + col * TILE) / w.length;
     }
   }
+}
+
+/** How a layer of rotated weights is quantised. */
+export interface TrellisFit {
+  readonly bits: TrellisBits;
+  readonly codebook: TrellisCodebook;
+  /** States that a beam keeps, or all. */
+  readonly search: number | "full";
+}
+
+/** The quantizer of a layer, with tables of its own. */
+export function trellisQuantizer(shape: MatrixShape, { bits, codebook, search }: TrellisFit): TrellisQuantizer {
+  const { table, scale } = makeTable(codebook, bits);
+  const finder = search === "full" ? new FullSearch(table, bits) : new BeamSearch(table, bits, search);
+  return new TrellisQuantizer(shape, bits, table, scale, finder);
+}
+
+interface Args {
+  readonly w: Float32Array;
+  readonly cols: number;
+  readonly fit: TrellisFit;
+}
+
+/** [column tile][row tile][16 · bits] of rows of tiles. */
+export const trellisTask: PartTask<Args, Uint16Array> = {
+  name: "trellis",
+  *run({ w, cols, fit }) {
+    const shape = { rows: w.length / cols, cols };
+    const quantizer = trellisQuantizer(shape, fit);
+    yield* trellisTiles(w, shape, quantizer);
+    return quantizer.trellis;
+  },
+};
+
+/** The streams of all tiles of w [rows, cols], multiples of 16, each by itself. */
+export function trellisInParts(w: Float32Array, { rows, cols }: MatrixShape, fit: TrellisFit): Steps<Uint16Array> {
+  const size = TILE * cols;
+  return inParts(trellisTask, {
+    units: rows / TILE,
+    // 0.08 µs a weight and state of a beam; 2^17 steps of 2 ns where all are looked at.
+    time: w.length * (fit.search === "full" ? 0.25 : 1e-3 + fit.search * 8e-5),
+    part: (begin, end) => ({ w: w.subarray(begin * size, end * size), cols, fit }),
+    join: (parts) => joinRows(parts, cols / TILE),
+  });
 }

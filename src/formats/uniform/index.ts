@@ -23,7 +23,7 @@ import { makeUniform, storedUniformBits } from "../shared/uniform-matrix.ts";
 import { AWQ_NAMES, type AwqTensors, importAwq } from "./from-awq.ts";
 import { GPTQ_NAMES, type GptqTensors, importGptq } from "./from-gptq.ts";
 import { sliceCodes } from "./matryoshka.ts";
-import { checkUniformBits, defaultSearch, type UniformSearch, uniformCodes } from "./quantize.ts";
+import { checkUniformBits, defaultSearch, type UniformSearch, uniformInParts } from "./quantize.ts";
 
 export type { AwqTensors } from "./from-awq.ts";
 export type { GptqTensors } from "./from-gptq.ts";
@@ -89,7 +89,7 @@ function* quantized(
   const shape = checkUniform(where, options);
   const { bits, symmetric = true, search = defaultSearch(bits) } = options;
   if (typeof symmetric !== "boolean") throw typeError(`${where}: symmetric`, "a boolean", symmetric);
-  return makeUniform(where, lb, shape, bits, yield* uniformCodes(where, w, shape, { bits, symmetric, search }));
+  return makeUniform(where, lb, shape, bits, yield* uniformInParts(where, w, shape, { bits, symmetric, search }));
 }
 
 /**

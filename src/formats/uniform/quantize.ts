@@ -1,6 +1,7 @@
 // Uniform codes with a scale, and perhaps a zero point, a group: w = scale · (code - zero).
 import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
 import { checkChoice, checkFinite, checkInteger, rangeError } from "../../lib/check.ts";
+import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { coveringScale, limitScale, ROUNDER, roundHalfEven, STEP } from "../../numeric/scale.ts";
 import { checkWeightArray, type GroupShape } from "../../numeric/shape.ts";
@@ -112,6 +113,39 @@ export function* uniformCodes(
     start = end;
   }
   return symmetric ? { codes, scales } : { codes, scales, zeros };
+}
+
+interface Args {
+  readonly where: string;
+  readonly w: Float32Array;
+  readonly shape: GroupShape;
+  readonly options: UniformCodesOptions;
+}
+
+export const uniformTask: PartTask<Args, UniformCodes> = {
+  name: "uniform",
+  run: ({ where, w, shape, options }) => uniformCodes(where, w, shape, options),
+};
+
+/** As `uniformCodes`, whose rows are independent. */
+export function uniformInParts(
+  where: string,
+  w: Float32Array,
+  given: GroupShape,
+  options: UniformCodesOptions,
+): Steps<UniformCodes> {
+  const { rows, cols, groupSize } = given;
+  const shape = { rows, cols, groupSize };
+  return inParts(uniformTask, {
+    units: rows,
+    time: w.length * (options.search === "mse" ? RATIOS : 3) * 1e-5,
+    part: (begin, end) => ({ where, ...rowsOf(w, shape, begin, end), options }),
+    join: (parts) => ({
+      codes: joinRows(parts.map(({ codes }) => codes)),
+      scales: joinRows(parts.map(({ scales }) => scales)),
+      ...(!options.symmetric && { zeros: joinRows(parts.map(({ zeros }) => zeros as Float32Array)) }),
+    }),
+  });
 }
 
 /** Bits of a uniform code. */
