@@ -1,7 +1,17 @@
 // f32 sums of up to a million columns in small groups: x and weights all alike, so that every rounding of a running float32
 // sum goes the same way, which is where an error grows with the square of the number of groups.
 import { nmseBelow, ok } from "../lib/assert.ts";
-import { availableVariants, bcq, binary, complex, type Lowbit } from "../lib/library.ts";
+import {
+  availableVariants,
+  bcq,
+  binary,
+  codebook,
+  complex,
+  type Lowbit,
+  type Matrix,
+  ternary,
+  uniform,
+} from "../lib/library.ts";
 import { suite } from "../lib/suite.ts";
 
 const { instances } = await availableVariants();
@@ -84,6 +94,104 @@ t("complex", () => {
       nmseBelow(y.im, same(Math.fround(0.1) * total(x.im)).slice(0, rows), BOUND, `im, ${where}`);
       matrix.dispose();
     }
+  });
+});
+
+/** One huge term, then terms that each addition in float32 loses, or takes for twice what they are; and scales over 2^60. */
+const PATTERNS: Readonly<Record<string, (group: number) => number>> = {
+  "lost behind a huge one": (group) => (group === 0 ? 1 : 2 ** -25 * 0.99),
+  "lost behind a huge one of all bits": (group) => (group === 0 ? 2 - 2 ** -23 : 2 ** -24 * 0.99),
+  "rounded up behind a huge one": (group) => (group === 0 ? 1 : 2 ** -24 * 1.01),
+  "a huge one in the middle": (group) => (group === 79 ? 1 : 2 ** -25 * 0.99),
+  "over 2^60": (group) => 2 ** -((group * 7) % 61),
+  "of both signs, over 2^60": (group) => (group % 3 === 0 ? -1 : 1) * 2 ** -((group * 7) % 61),
+};
+
+/** |y - W x| of each row is at most `units` 2^-24 of Σ |w x|, with weights as they are dequantised. */
+function within(matrix: Matrix, x: Float32Array, units: number, label: string): void {
+  const { rows, cols } = matrix;
+  const w = matrix.dequantize();
+  const y = matrix.gemv(x);
+  for (let row = 0; row < rows; row++) {
+    let [sum, all] = [0, 0];
+    for (let col = 0; col < cols; col++) {
+      const term = (w[row * cols + col] as number) * (x[col] as number);
+      sum += term;
+      all += Math.abs(term);
+    }
+    const error = Math.abs((y[row] as number) - sum) / all / 2 ** -24;
+    ok(error <= units, `${label}: off by ${error} of 2^-24, at most ${units}`);
+  }
+  matrix.dispose();
+}
+
+t("integers: 160 groups a row, 80 with zeros, are within 166 roundings, whatever their scales", () => {
+  const groupSize = 32;
+  for (const [pattern, scaleOf] of Object.entries(PATTERNS)) {
+    for (const groups of [160, 80]) {
+      const cols = groups * groupSize;
+      const shape = { rows: 1, cols, groupSize, activation: "f32" } as const;
+      const scales = Float32Array.from({ length: groups }, (_, group) => scaleOf(group));
+      // Of all digits, and 24 bits of the largest x.
+      const x = filled(cols, 0.7).fill(1, cols - 1);
+      eachVariant((lb, variant) => {
+        const label = `${variant}, ${groups} groups, ${pattern}`;
+        const codes = new Uint8Array(cols).fill(3);
+        if (groups === 80) {
+          const zeros = filled(groups, 0.3);
+          within(uniform.pack(lb, { ...shape, bits: 4, codes, scales, zeros }), x, 166, `zeros, ${label}`);
+          return;
+        }
+        for (const bits of [2, 4, 8] as const) {
+          within(uniform.pack(lb, { ...shape, bits, codes, scales }), x, 166, `uniform${bits}, ${label}`);
+        }
+        const tables = Float32Array.from({ length: 16 }, (_, i) => i - 7);
+        within(codebook.pack(lb, { ...shape, bits: 4, codes, tables, scales }), x, 166, `codebook4, ${label}`);
+        const trits = new Int8Array(cols).fill(-1);
+        within(ternary.pack(lb, { ...shape, codes: trits, scales }), x, 166, `ternary, ${label}`);
+      });
+    }
+  }
+});
+
+t("sign planes: thousands of groups are within 75 roundings, whatever their scales", () => {
+  for (const [pattern, scaleOf] of Object.entries(PATTERNS)) {
+    for (const [cols, groupSize] of [
+      [32768, 8],
+      [28672, 32],
+    ] as const) {
+      const groups = cols / groupSize;
+      const scales = Float32Array.from({ length: groups }, (_, group) => scaleOf(group));
+      const signs = Int8Array.from({ length: cols }, (_, i) => (pattern.length % 2 === 0 && i % 64 === 1 ? -1 : 1));
+      const x = token(cols, 0.7);
+      eachVariant((lb, variant) => {
+        const matrix = binary.pack(lb, { rows: 1, cols, groupSize, activation: "f32", signs, scales });
+        within(matrix, x, 75, `binary, ${variant}, groups of ${groupSize}, ${pattern}`);
+      });
+    }
+  }
+});
+
+t("branches: what each adds is within as many roundings as the page says", () => {
+  const [cols, rank] = [28672, 64];
+  eachVariant((lb, variant) => {
+    const matrix = uniform
+      .pack(lb, {
+        ...{ rows: 1, cols, bits: 4, activation: "f32" },
+        codes: new Uint8Array(cols).fill(9),
+        scales: filled(1, 2 ** -10),
+      })
+      .with({
+        lowRank: { a: filled(rank, 0.1), b: filled(rank * cols, 0.1) },
+        sparse: {
+          rows: Uint32Array.of(0, 40),
+          cols: Uint32Array.from({ length: 40 }, (_, i) => 7 * i),
+          values: filled(40, 0.3),
+        },
+        colScale: filled(cols, 0.9),
+      });
+    // 64 + 3 + 56 of a sum of 28672 in blocks of 512, 64 of rank 64, 2 of products, 2 of additions: of all terms together.
+    within(matrix, token(cols, 0.7), 64 + 3 + 56 + rank + 4, `${variant}: low rank`);
   });
 });
 
