@@ -1,6 +1,7 @@
 // Where downloads are kept, in pieces that are named by where they begin: a piece is whole or absent, so that what is there
 // can be gone on with whenever it ended, also where a file cannot be written in place (OPFS outside workers, Cache API).
 import { typeError } from "../lib/check.ts";
+import { UnsupportedRuntimeError } from "../lib/errors.ts";
 import type { ByteCache } from "./open-file.ts";
 import { environment, type NodeFiles, nodeFiles } from "./runtime.ts";
 
@@ -45,9 +46,17 @@ async function automaticCache(): Promise<ByteCache | undefined> {
   return undefined;
 }
 
-/** A cache in a folder, for Node, Deno and Bun. */
-export function folderCache(path: string): ByteCache {
-  return piecesCache(folderStore(nodeFiles() as NodeFiles, path));
+/**
+ * A cache in a folder, for Node, Deno and Bun.
+ *
+ * @throws TypeError for what is no path, and for options, of which it has none; UnsupportedRuntimeError where there are no folders
+ */
+export function folderCache(path: string, ...none: readonly never[]): ByteCache {
+  if (typeof path !== "string") throw typeError("folderCache: path", "a string", path);
+  if (none.length > 0) throw typeError("folderCache", "a path and nothing else", none[0]);
+  const files = nodeFiles();
+  if (files === undefined) throw new UnsupportedRuntimeError("folderCache: this runtime has no folders");
+  return piecesCache(folderStore(files, path));
 }
 
 /** "lowbit" and a digest: names that every store takes, of any address. */

@@ -87,8 +87,13 @@ async function openPath(where: string, path: string): Promise<ByteTarget> {
   };
 }
 
-/** A sink that keeps what is written. */
-export function memoryTarget(): ByteTarget & { bytes(): Uint8Array<ArrayBuffer> } {
+/**
+ * A sink that keeps what is written.
+ *
+ * @throws TypeError for options, of which it has none
+ */
+export function memoryTarget(...none: readonly never[]): ByteTarget & { bytes(): Uint8Array<ArrayBuffer> } {
+  if (none.length > 0) throw typeError("memoryTarget", "nothing", none[0]);
   let chunks: Uint8Array[] = [];
   let length = 0;
   return {

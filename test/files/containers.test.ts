@@ -7,6 +7,7 @@ import fc from "fast-check";
 import * as assert from "uvu/assert";
 import {
   FileError,
+  folderCache,
   memoryTarget,
   openWeights,
   parseSafetensors,
@@ -15,6 +16,7 @@ import {
   writeGguf,
   writeSafetensors,
 } from "../../src/files/index.ts";
+import { throwsWith } from "../lib/assert.ts";
 import { random, seed } from "../lib/random.ts";
 import { suite } from "../lib/suite.ts";
 
@@ -259,4 +261,22 @@ t(`${RUNS} mutated files: read, or refused in one line; nothing else`, async () 
     }
   });
   await fc.assert(property, { numRuns: RUNS, seed: seed | 0 });
+});
+
+t("what takes no options refuses some", () => {
+  throwsWith(
+    () => Reflect.apply(memoryTarget, undefined, [{ size: 1 }]),
+    TypeError,
+    "memoryTarget: expected nothing, got Object",
+  );
+  throwsWith(
+    () => Reflect.apply(folderCache, undefined, ["folder", { limit: 1 }]),
+    TypeError,
+    "folderCache: expected a path",
+  );
+  throwsWith(
+    () => Reflect.apply(folderCache, undefined, [7]),
+    TypeError,
+    "folderCache: path: expected a string, got 7",
+  );
 });
