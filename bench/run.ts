@@ -3,6 +3,7 @@ import type { Variant } from "../src/kernels/types.ts";
 import { help, type Options, parse } from "./args.ts";
 import { packedBaseline, plainBaselines, readBaseline } from "./baselines.ts";
 import { type Case, isChosen, type Job, type Loaded, label, Matrices, makeJobs, takes } from "./cases.ts";
+import { benchConv } from "./conv.ts";
 import { complaint, makeLayer } from "./layer.ts";
 import { fullBudget, interleave, quickBudget } from "./measure.ts";
 import { Native } from "./native.ts";
@@ -35,7 +36,9 @@ async function main(options: Options): Promise<number> {
   const transforms = benchTransforms(loaded, options.filter, options.quick);
   if (transforms === false) bench.failed = true;
   const steps = benchSteps(loaded, module, options.filter, options.quick);
-  if (bench.rows.length === 0 && transforms === null && steps === null && !bench.failed) {
+  const convolutions = await benchConv(loaded, options.filter, options.quick);
+  if (convolutions === false) bench.failed = true;
+  if (bench.rows.length === 0 && transforms === null && steps === null && convolutions === null && !bench.failed) {
     console.error("nothing measured: no case matches --filter");
     return 2;
   }

@@ -80,6 +80,7 @@ try {
     "--entrypoints",
     ".",
     "./complex",
+    "./conv",
     "./files",
     "./lattice",
     "./llm",

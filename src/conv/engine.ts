@@ -139,8 +139,14 @@ export class ConvEngine {
     computeRows(this.#functions, job, 0, rows);
   }
 
-  dispose(): void {
+  /** All computes on the calling thread from now on. */
+  endWorkers(): void {
     this.#pool?.dispose();
+  }
+
+  /** For one that was never attached. */
+  dispose(): void {
+    this.endWorkers();
     if (this.#scratchBytes > 0) this.arena.release(this.#scratch);
     this.#scratchBytes = 0;
   }
@@ -161,4 +167,5 @@ export function findConvEngine(engine: Engine): ConvEngine | undefined {
 
 export function attachConvEngine(made: ConvEngine): void {
   engines.set(made.engine, made);
+  made.engine.ends.push(() => made.endWorkers());
 }

@@ -42,6 +42,8 @@ export class Engine implements Machine {
   readonly variant: Variant;
   readonly arena: Arena;
   readonly exports: PrepareExports;
+  /** What dispose() of the handle ends besides its own workers: those of other binaries over this memory. */
+  readonly ends: (() => void)[] = [];
   /** How bits are counted: by one instruction for a vector, or by an adder (assembly/popcount). */
   readonly popcnt: Machine["popcnt"];
   readonly #functions: Exports;

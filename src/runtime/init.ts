@@ -221,7 +221,10 @@ function makeHandle(engine: Engine, relaxedReason: string | undefined, pool?: Po
       return arena.capacity;
     },
   };
-  const dispose = (): void => pool?.dispose();
+  const dispose = (): void => {
+    pool?.dispose();
+    for (const end of engine.ends) end();
+  };
   const handle: Lowbit = Object.freeze({
     get features() {
       if (features.threads > 1 && pool?.ended !== undefined) features = featuresNow();

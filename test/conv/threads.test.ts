@@ -4,7 +4,7 @@ import { equalBits, is } from "../lib/assert.ts";
 import { random } from "../lib/random.ts";
 import { suite } from "../lib/suite.ts";
 import { always, start } from "../lib/threads.ts";
-import { inputOf, instances, makeLayer, packLayer, shapeOf } from "./layers.ts";
+import { inputOf, instances, makeLayer, packLayer, shapeOf, sumsOf } from "./layers.ts";
 
 const t = suite("conv threads");
 const worker = new URL("../../dist/runtime/worker.js", import.meta.url);
@@ -41,5 +41,8 @@ t("two and three threads, every algorithm", async () => {
       }
     });
     several.dispose();
+    // The workers of convolutions have ended, too: all goes on here.
+    const layer = makeLayer(shapeOf(9, 8, 5, 6), random("conv after dispose"));
+    equalBits(sumsOf(several, layer), sumsOf(one, layer), "after dispose");
   }
 });

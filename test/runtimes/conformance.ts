@@ -3,6 +3,7 @@
 
 import * as lowbit from "lowbit";
 import { attend, rmsNorm, rope } from "lowbit/complex";
+import * as conv from "lowbit/conv";
 import { nearestE8 } from "lowbit/lattice";
 import { hadamard, hadamardInverse } from "lowbit/transforms";
 import { CASES, type Case, nameOf } from "./cases.ts";
@@ -254,6 +255,50 @@ function runOthers(run: Run, lb: lowbit.Lowbit): void {
   }
 }
 
+/** Whole numbers from -range to range. */
+const whole = (length: number, seed: number, range: number): Int8Array =>
+  Int8Array.from(floats(length, seed), (value) => Math.floor(value * (range + 0.5) + 0.5));
+
+/** Convolutions by every algorithm, which must agree, and every kind of output. */
+async function runConvolutions(run: Run, lb: lowbit.Lowbit, how: string): Promise<void> {
+  await conv.load(lb);
+  const [height, width, channels, outputs] = [40, 33, 19, 18];
+  const x = conv.tensor(lb, { height, width, channels, scale: 0.02, zeroPoint: 5 });
+  x.writeCodes(whole(height * width * channels, 23, 127));
+  const codes = whole(outputs * channels * 9, 25, 127);
+  const common = { inChannels: channels, outChannels: outputs, kernel: 3, padding: "same" } as const;
+  const scales = floats(outputs, 27).map((value) => Math.abs(value) / 100);
+  const bias = floats(outputs, 29);
+  const residual = conv.tensor(lb, { height, width, channels: outputs, type: "float32" });
+  residual.write(floats(height * width * outputs, 31));
+  for (const algorithm of ["direct", "sfc4", "sfc6", "sfc7"] as const) {
+    for (const requantize of ["float", "dyadic"] as const) {
+      const layer = conv.pack(lb, { ...common, codes, scales, bias, relu: true, algorithm, requantize });
+      const out = layer.output(height, width, { type: "uint8", scale: 0.4, zeroPoint: 3 });
+      const where = `${how}, ${algorithm}`;
+      run.same(`conv ${requantize}`, Float32Array.from(layer.run(x, out).readCodes()), where);
+      const numbers = layer.output(height, width, { type: "float32" });
+      run.same("conv float32", layer.run(x, numbers, { residual }).read(), where);
+      for (const one of [layer, out, numbers]) one.dispose();
+    }
+  }
+  const depthwise = conv.pack(lb, {
+    ...{
+      inChannels: channels,
+      outChannels: channels,
+      groups: channels,
+      kernel: [3, 5],
+      stride: 2,
+      padding: 1,
+      bits: 4,
+    },
+    ...{ codes: whole(channels * 15, 33, 7), scales: Float32Array.of(0.05) },
+  });
+  const sums = depthwise.output(height, width, { type: "int32" });
+  run.same("conv depthwise", Float32Array.from(depthwise.run(x, sums).readCodes()), how);
+  for (const one of [x, residual, depthwise, sums]) one.dispose();
+}
+
 /** Runs everything that this runtime has. */
 export async function conform(golden: Golden): Promise<Report> {
   return (await compute(golden)).report;
@@ -284,6 +329,7 @@ async function compute(golden?: Golden): Promise<{ report: Report; found: Golden
     await runLarge(run, lb, variant);
     await runErrors(run, lb);
     runOthers(run, lb);
+    await runConvolutions(run, lb, variant);
     variants.push(variant);
   }
   run.check(features.variant === variants.at(-1), `auto: expected ${variants.at(-1)}, got ${features.variant}`);
@@ -291,6 +337,7 @@ async function compute(golden?: Golden): Promise<{ report: Report; found: Golden
   const lb = await lowbit.init({ threads: 2 });
   for (const item of CASES) await runCase(run, lb, item, "threads 2", false);
   await runLarge(run, lb, "threads 2");
+  await runConvolutions(run, lb, "threads 2");
   // Before dispose(), after which there is one thread.
   const threaded = { ...lb.features };
   const { threads, threadsReason } = threaded;

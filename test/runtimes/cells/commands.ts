@@ -87,6 +87,8 @@ const config :Workerd.Config = (services = [(name = "main", worker = (
     (name = "worker.js", esModule = embed "worker.js"),
     (name = "relaxed.wasm", wasm = embed "relaxed.wasm"),
     (name = "simd.wasm", wasm = embed "simd.wasm"),
+    (name = "conv-relaxed.wasm", wasm = embed "conv-relaxed.wasm"),
+    (name = "conv-simd.wasm", wasm = embed "conv-simd.wasm"),
   ],
   compatibilityDate = "2026-01-01",
 ))]);

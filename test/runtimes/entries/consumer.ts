@@ -1,6 +1,7 @@
 // What a typed application writes; compiled against the package under both module resolutions, never run.
 import { binary, type ComplexMatrix, complex, type Features, init, initSync, type Matrix, uniform } from "lowbit";
 import { rmsNorm } from "lowbit/complex";
+import { type Conv2d, load, quantize, type Tensor, tensor } from "lowbit/conv";
 import { gptqAsync, uniformQuantizer } from "lowbit/lattice";
 import { hadamard } from "lowbit/transforms";
 
@@ -20,6 +21,12 @@ const { re, im } = turned.gemv({ re: new Float32Array(8), im: new Float32Array(8
 turned[Symbol.dispose]();
 rmsNorm({ re, im }, { re, im }, 1e-6);
 hadamard(lb, new Float32Array(8), 8);
+await load(lb);
+const layer: Conv2d = quantize(lb, new Float32Array(36), { inChannels: 2, outChannels: 2, kernel: 3, bits: "ternary" });
+const map: Tensor = tensor(lb, { height: 4, width: 4, channels: 2, type: "uint8", zeroPoint: 128 });
+layer.run(map, layer.output(4, 4, { type: "float32" })).read();
+// @ts-expect-error: weights have 2 to 8 bits, or are ternary or binary
+quantize(lb, w, { inChannels: 2, outChannels: 2, kernel: 3, bits: 9 });
 const hessian = new Float64Array(64);
 const quantizer = uniformQuantizer(w, { ...shape, bits: 4 });
 await gptqAsync(w, hessian, quantizer, { ...shape, signal: AbortSignal.timeout(1000) });
