@@ -10,7 +10,16 @@
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,6 +34,8 @@ const at = (...parts: string[]): string => join(root, ...parts);
 const NEXT = "build/next";
 /** What was made from what: hashes, a file a target. */
 const STAMPS = "build/stamps";
+/** Its time is that at which the last whole build began to read sources: bin/lowbit.js compares theirs. */
+const CHECKED = "build/checked";
 
 interface Target {
   readonly name: string;
@@ -61,6 +72,12 @@ const contentsOf = (paths: readonly string[]): string[] =>
 function manifestOf(name: string): { path: string; version: string; bin: Record<string, string> } {
   const path = require.resolve(`${name}/package.json`);
   return { path, ...JSON.parse(readFileSync(path, "utf8")) };
+}
+
+/** Of a package, also of one that does not export its manifest. */
+function versionOf(name: string): string {
+  const { version } = JSON.parse(readFileSync(at("node_modules", name, "package.json"), "utf8")) as { version: string };
+  return `${name} ${version}`;
 }
 
 /** Runs a command of a package; what it prints goes through. */
@@ -178,8 +195,55 @@ const javascript: Target = {
   make: async () => {
     await run("typescript", "tsc", ["-p", "tsconfig.build.json", "--outDir", `${NEXT}/dist`]);
     return filesOf(`${NEXT}/dist`)
-      .filter((path) => !/^build\/next\/dist\/(wasm|binary)\//.test(path))
+      .filter((path) => !/^build\/next\/dist\/(wasm|binary|cli)\//.test(path))
       .map((path) => path.slice(NEXT.length + 1));
+  },
+};
+
+/** What the bundle of the command line has in it of other packages. */
+const BUNDLED = ["@huggingface/jinja", "@huggingface/tokenizers", "cli-progress", "srvx"];
+
+/**
+ * The command line, a module a command, with what it needs of the library: to find and compile some 200 modules is most of
+ * what a process would do until a small model's first token. `npm run check` looks at its types.
+ */
+const commandLine: Target = {
+  name: "cli",
+  inputs: () => [
+    ...contentsOf([...filesOf("cli"), ...filesOf("src"), "scripts/build.ts"]),
+    ...["esbuild", ...BUNDLED].map(versionOf),
+  ],
+  make: async () => {
+    const { build } = await import("esbuild");
+    const { metafile } = await build({
+      absWorkingDir: root,
+      // Threads are started from a file beside the module that starts them.
+      entryPoints: { main: "cli/main.ts", worker: "src/runtime/worker.ts" },
+      outdir: `${NEXT}/dist/cli`,
+      bundle: true,
+      splitting: true,
+      format: "esm",
+      platform: "node",
+      target: "node20",
+      external: ["#binary/*"],
+      tsconfig: "cli/tsconfig.json",
+      minify: true,
+      // For packages that require() modules of Node.
+      banner: { js: 'import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);' },
+      metafile: true,
+      logLevel: "warning",
+    });
+    const packages = new Set(
+      Object.keys(metafile.inputs).flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),
+    );
+    const licences = [...packages].sort().map((name) => {
+      const folder = `node_modules/${name}`;
+      const file = readdirSync(at(folder)).find((one) => /^licen[cs]e/i.test(one));
+      if (file === undefined) throw new Error(`${folder}: expected a licence, got none`);
+      return `${name}\n\n${readFileSync(at(folder, file), "utf8").trim()}\n`;
+    });
+    const paths = Object.keys(metafile.outputs).map((path) => path.slice(NEXT.length + 1));
+    return [...paths, write("dist/cli/LICENSES.txt", licences.join(`\n${"-".repeat(80)}\n\n`))];
   },
 };
 
@@ -229,6 +293,7 @@ function removeOthers(targets: readonly Target[]): void {
 }
 
 async function build(): Promise<void> {
+  const began = new Date();
   rmSync(at(NEXT), { recursive: true, force: true });
   mkdirSync(at(NEXT, "build"), { recursive: true });
   const [simd, relaxed, debug] = [binary("simd", "simd"), binary("relaxed", "relaxed"), binary("simd", "debug")];
@@ -245,11 +310,16 @@ async function build(): Promise<void> {
     bring(convRelaxed).then(() => bring(convRelaxedModule)),
     bring(convSimd).then(() => bring(convSimdModule)),
     bring(moduleTypes).then(() => bring(javascript)),
+    bring(commandLine),
   ]);
   const failed = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
   for (const { message } of failed) console.error(message);
   if (failed.length > 0) process.exitCode = 1;
-  else removeOthers([simd, relaxed, debug, convSimd, convRelaxed, ...modules, moduleTypes, javascript]);
+  else {
+    removeOthers([simd, relaxed, debug, convSimd, convRelaxed, ...modules, moduleTypes, javascript, commandLine]);
+    writeFileSync(at(CHECKED), "");
+    utimesSync(at(CHECKED), began, began);
+  }
   rmSync(at(NEXT), { recursive: true, force: true });
 }
 

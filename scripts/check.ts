@@ -57,6 +57,7 @@ try {
   );
   writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ extends: "../../tsconfig.json", include: ["."] }));
   step("types", "tsc", ["-p", "tsconfig.json"]);
+  step("types of the command line", "tsc", ["-p", "cli"]);
   step("types of examples", "tsc", ["-p", join(folder, "tsconfig.json")]);
   copyFileSync(MODEL, join(folder, "model.gguf"));
   const whole = CHECKPOINT.every((file) => existsSync(file));

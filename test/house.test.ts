@@ -90,14 +90,30 @@ function importsOf(text: string, path: string): string[] {
   );
 }
 
+/** What the command line imports of the library, which it knows by its names, as paths below src/. */
+function libraryOf(text: string): string[] {
+  return [...text.matchAll(/\b(?:from|import)\s*\(?\s*"(#?lowbit)(?:\/([^"]+))?"/g)].map(([, name, path]) => {
+    if (path === undefined) return "index.ts";
+    return name === "lowbit" ? `${path}/index.ts` : `${path}.ts`;
+  });
+}
+
 function readHouse(): House {
   const files = filesOf("src").filter((path) => path.endsWith(".ts"));
   const imports = files.map((path) => [path.slice(4), importsOf(read(path), path.slice(4))] as const);
-  return { floors: readFloors(), imports: new Map(imports) };
+  const above = filesOf("cli")
+    .filter((path) => path.endsWith(".ts"))
+    .map((path) => [path, [...importsOf(read(path), path), ...libraryOf(read(path))]] as const);
+  return { floors: readFloors(), imports: new Map([...imports, ...above]) };
 }
 
-t("every file of src/ has a floor, and no import runs up", () => {
+t("every file of src/ and cli/ has a floor, and no import runs up", () => {
   const house = readHouse();
+  ok(
+    [...house.imports].some(([from, to]) => from.startsWith("cli/") && to.includes("llm/index.ts")),
+    "cli/ was read",
+  );
+  for (const targets of house.imports.values()) for (const to of targets) ok(house.imports.has(to), `${to} is there`);
   ok(house.floors.length >= 7 && house.imports.size > 100, "the list and the sources were read");
   for (const file of house.imports.keys()) roomOf(file, house.floors);
   equal(upwards(house), []);
@@ -128,6 +144,10 @@ t("an import that runs up, one to a neighbour and a circle are found", () => {
   ]);
   equal(circles(house), ["lib/check.ts > kernels/types.ts > numeric/shape.ts > lib/check.ts"]);
   equal(
+    libraryOf(`import { a } from "lowbit"; import("lowbit/llm"); import b from "#lowbit/lib/options"; import "other";`),
+    ["index.ts", "llm/index.ts", "lib/options.ts"],
+  );
+  equal(
     importsOf(`import { a } from "./a.ts";\nexport * from "../b.ts";\nimport("./c.ts"); import d from "d";`, "x/y.ts"),
     ["x/a.ts", "b.ts", "x/c.ts"],
   );
@@ -141,7 +161,7 @@ t("the oracle imports nothing but itself", () => {
   }
 });
 
-const TOP = ["assembly", "bench", "docs", "examples", "scripts", "src", "test"];
+const TOP = ["assembly", "bench", "bin", "cli", "docs", "examples", "scripts", "src", "test"];
 /** Paths of the repository, as comments and pages name them: those that begin with a folder of its root. */
 function pathsIn(text: string): string[] {
   const pattern = new RegExp(

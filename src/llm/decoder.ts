@@ -10,6 +10,22 @@ import { RopeTable } from "./rope.ts";
 import { BATCH, type Buffers, type Run, type Step } from "./step.ts";
 import type { Group, LayerWeights, ModelWeights, Norm } from "./weights.ts";
 
+/** Floats of each buffer. */
+export function bufferSizes(config: ModelConfig): Readonly<Record<keyof Buffers, number>> {
+  const { hidden, width, heads, kvHeads, headSize } = config;
+  const queries = heads * headSize;
+  const widest = Math.max(width, config.experts?.width ?? 0);
+  return {
+    x: BATCH * hidden,
+    h: BATCH * hidden,
+    t: BATCH * hidden,
+    qkv: BATCH * (queries + 2 * kvHeads * headSize),
+    attended: BATCH * queries,
+    gateUp: BATCH * 2 * widest,
+    act: BATCH * widest,
+  };
+}
+
 export class Decoder {
   readonly #engine: Engine;
   readonly #config: ModelConfig;
@@ -26,22 +42,21 @@ export class Decoder {
 
   /** @throws OutOfMemoryError; nothing is left behind */
   constructor(engine: Engine, config: ModelConfig, weights: ModelWeights) {
-    const { hidden, width, heads, kvHeads, headSize } = config;
     this.#engine = engine;
     this.#config = config;
     this.#weights = weights;
     this.#row = architectures[config.architecture] as Architecture;
-    const queries = heads * headSize;
-    const widest = Math.max(width, config.experts?.width ?? 0);
+    const sizes = bufferSizes(config);
     try {
+      const region = (name: keyof Buffers): number => this.#region(sizes[name]);
       this.#buffers = {
-        x: this.#region(BATCH * hidden),
-        h: this.#region(BATCH * hidden),
-        t: this.#region(BATCH * hidden),
-        qkv: this.#region(BATCH * (queries + 2 * kvHeads * headSize)),
-        attended: this.#region(BATCH * queries),
-        gateUp: this.#region(BATCH * 2 * widest),
-        act: this.#region(BATCH * widest),
+        x: region("x"),
+        h: region("h"),
+        t: region("t"),
+        qkv: region("qkv"),
+        attended: region("attended"),
+        gateUp: region("gateUp"),
+        act: region("act"),
       };
       this.#experts = config.experts && expertBuffers(config, (floats) => this.#region(floats));
       this.#logits = this.#region(weights.head.rows);

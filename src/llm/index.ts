@@ -5,6 +5,7 @@ export {
   type Piece,
   type Result,
 } from "./generate.ts";
+export { type FileInfo, inspect, type TensorInfo } from "./inspect.ts";
 export * as kv from "./kv.ts";
 export type { KvKind, KvOptions } from "./kv-layout.ts";
 export { type Files, type LoadOptions, load } from "./load.ts";

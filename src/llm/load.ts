@@ -52,7 +52,7 @@ const NAMES: OptionNames<LoadOptions> = {
 
 type Json = Readonly<Record<string, unknown>>;
 /** Reads a file beside the weights; undefined where there is none. */
-type Reader = (name: string) => Promise<Uint8Array | undefined>;
+export type Reader = (name: string) => Promise<Uint8Array | undefined>;
 
 /**
  * @param source a folder (its path or address), a GGUF or safetensors file (the others of it and config.json are looked for beside
@@ -66,7 +66,7 @@ export async function load(lb: Lowbit, source: Source | Files, options: LoadOpti
   const kv = readKv("load: kv", given.kv);
   const { context, template, onLayer, activation: _, kv: __, format, ...files } = given;
   const formatOf = readFormat("load: format", format);
-  const [weights, read] = await open(source, files);
+  const [weights, read] = await openSource(source, files);
   try {
     const gguf = weights.container === "gguf";
     const checkpoint = gguf ? await ggufCheckpoint(weights) : await hfCheckpoint(weights, read);
@@ -87,7 +87,8 @@ export async function load(lb: Lowbit, source: Source | Files, options: LoadOpti
   }
 }
 
-async function open(source: Source | Files, options: SourceOptions): Promise<[WeightFile, Reader]> {
+/** The weights of a model, and what reads the files beside them. */
+export async function openSource(source: Source | Files, options: SourceOptions): Promise<[WeightFile, Reader]> {
   const named = filesOf(source);
   if (named) {
     const weights = [...named].filter(([name]) => /\.(safetensors|gguf)$/i.test(name)).map(([, file]) => file);
@@ -174,7 +175,7 @@ async function textOf(read: Reader, name: string): Promise<string | undefined> {
   return bytes && new TextDecoder().decode(bytes);
 }
 
-async function jsonOf(read: Reader, name: string): Promise<Json | undefined> {
+export async function jsonOf(read: Reader, name: string): Promise<Json | undefined> {
   const source = await textOf(read, name);
   if (source === undefined) return undefined;
   let value: unknown;

@@ -9,10 +9,12 @@ import { makeWords } from "../../formats/shared/word-matrix.ts";
 import { I2S_LAYOUTS, type I2sTensors } from "../../formats/ternary/from-i2s.ts";
 import { fromI2s } from "../../formats/ternary/index.ts";
 import { makeTernary } from "../../formats/ternary/matrix.ts";
-import type { Activation } from "../../kernels/types.ts";
+import { formatOf } from "../../kernels/formats.ts";
+import type { Activation, FormatName } from "../../kernels/types.ts";
 import { checkArray, checkChoice, checkInteger, checkLength, MAX_COLS, MAX_ROWS } from "../../lib/check.ts";
 import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
 import { type OptionNames, readOptions } from "../../lib/options.ts";
+import { formatLayout } from "../../matrix/make.ts";
 import { makeParts, recordValues, type ScaleRecords } from "../../matrix/scale-records.ts";
 import { checkShape, IMPORT_NAMES, type ImportOptions } from "../../matrix/shape.ts";
 import type { Matrix } from "../../matrix/spec.ts";
@@ -142,6 +144,43 @@ export function decode(given: GgmlTensor): Float32Array {
   }
   return out;
 }
+
+/**
+ * Bytes of linear memory of the matrix of a tensor, which can be known before it is read. Of TQ2_0 those without codes 3.
+ *
+ * @returns undefined for a type that has no matrix, and for columns that do not fill its blocks
+ */
+export function bytesOf(
+  given: Pick<GgmlTensor, "type" | "rows" | "cols"> & { readonly activation?: Activation },
+): number | undefined {
+  const { type, rows, cols, activation = "int8" } = given;
+  const known = Object.hasOwn(blocks, type) ? (blocks[type] as Blocks) : undefined;
+  if (known !== undefined && rowBytesOf(type, cols) === undefined) return undefined;
+  const format = known?.format ?? (Object.hasOwn(WHOLE, type) ? WHOLE[type] : undefined);
+  if (format === undefined) return undefined;
+  const table = known?.table && (known.table === "bytes" ? byteTable : int16Table)(known.levels);
+  // As matrix() has it.
+  const scaled = format === "ternary" || format === "binary";
+  return formatLayout(formatOf(format, activation), {
+    rows,
+    cols,
+    groupSize: known?.group ?? cols,
+    planes: scaled ? 1 : 0,
+    records: scaled ? undefined : known?.records,
+    offsets: false,
+    sharedScales: false,
+    tableBytes: table?.length ?? 0,
+    types: undefined,
+  }).bytes;
+}
+
+/** Formats of types without blocks. */
+const WHOLE: Readonly<Record<string, FormatName>> = {
+  F32: "dense32",
+  F16: "dense16",
+  BF16: "denseb16",
+  I2_S: "ternary",
+};
 
 /** Bytes of a row of a type that is made of blocks; undefined for another, and where the columns do not fill blocks. */
 export function rowBytesOf(name: string, cols: number): number | undefined {

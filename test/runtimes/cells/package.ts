@@ -56,8 +56,8 @@ const KB = 1000;
 
 /** What may not grow unnoticed: a change that needs more says so by changing these. */
 const LIMITS = {
-  // lowbit/files and lowbit/llm are in it.
-  tarball: 850 * KB,
+  // lowbit/files, lowbit/llm, lowbit/conv and the bundle of the command line are in it.
+  tarball: 1050 * KB,
   "simd.wasm, gzip": 50 * KB,
   "relaxed.wasm, gzip": 55 * KB,
   // Of lowbit/conv, which no other entry point loads.
