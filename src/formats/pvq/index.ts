@@ -1,4 +1,4 @@
-import { checkArray, checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
+import { checkArray, checkInteger, checkLength, MAX_COLS, rangeError, typeError } from "../../lib/check.ts";
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, part, type Steps } from "../../lib/progress.ts";
@@ -8,7 +8,7 @@ import { COMMON_NAMES, type CommonOptions, checkScales, checkShape, type Shape }
 import type { Matrix } from "../../matrix/spec.ts";
 import { storedBytes } from "../../matrix/stored.ts";
 import { checkHessian, work as feedback, QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
-import { hadamardOrder } from "../../numeric/hadamard.ts";
+import { tryOrder } from "../../numeric/hadamard.ts";
 import { counts, indexOf, pyramidSize, writeVector } from "../../numeric/pyramid.ts";
 import { checkWeights } from "../../numeric/shape.ts";
 import { engineOf } from "../../runtime/engine.ts";
@@ -241,12 +241,7 @@ function checkQuantize(where: string, lb: unknown, options: Settled<PvqQuantizeO
 }
 
 function hasTransform(n: number): boolean {
-  try {
-    hadamardOrder(n);
-    return true;
-  } catch {
-    return false;
-  }
+  return n <= MAX_COLS && tryOrder(n, "quip") !== undefined;
 }
 
 function* fitOf(where: string, lb: Lowbit, w: Float32Array, checked: Checked): Steps<Required<PvqFit>> {
