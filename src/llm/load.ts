@@ -11,7 +11,7 @@ import { configFromHf } from "./hf-config.ts";
 import { type KvKind, type KvOptions, readKv } from "./kv-layout.ts";
 import { LanguageModel } from "./model.ts";
 import { type QuantizeFormat, readFormat } from "./quantize.ts";
-import { type Checkpoint, floatsOf } from "./tensors.ts";
+import { type Checkpoint, floatsOf, type Pooling } from "./tensors.ts";
 import { ModelTokenizer } from "./tokenizer.ts";
 
 /** The files of a checkpoint by their names, as Hugging Face's hub has them: config.json, *.safetensors, tokenizer.json, … */
@@ -137,6 +137,9 @@ async function contentOf(source: Source, options: SourceOptions): Promise<Uint8A
   }
 }
 
+/** By the number that GGUF files have for it. */
+const POOLINGS: readonly (Pooling | undefined)[] = [undefined, "mean", "cls", "last"];
+
 async function ggufCheckpoint({ metadata, tensors }: WeightFile): Promise<Checkpoint> {
   const config = configFromGguf(metadata, tensors);
   const numbers = async (name: string): Promise<number[] | undefined> => {
@@ -153,14 +156,20 @@ async function ggufCheckpoint({ metadata, tensors }: WeightFile): Promise<Checkp
     if (factors && factors.length !== half)
       throw rangeError("load: rope factors", `${half} numbers`, String(factors.length));
   }
-  return { container: "gguf", config: { ...config, ropes }, metadata: plainMetadata(metadata), tensors };
+  const plain = plainMetadata(metadata);
+  const pooling = POOLINGS[Number(plain[`${String(plain["general.architecture"])}.pooling_type`])];
+  return { container: "gguf", config: { ...config, ropes }, metadata: plain, tensors, pooling };
 }
 
 async function hfCheckpoint({ tensors }: WeightFile, read: Reader): Promise<Checkpoint> {
   const config = await jsonOf(read, "config.json");
   if (!config) throw rangeError("load: source", "a config.json beside the weights", "none");
   const generation = await jsonOf(read, "generation_config.json");
-  return { container: "safetensors", config: configFromHf(config, generation), metadata: config, tensors };
+  // As sentence-transformers writes it.
+  const modes = await jsonOf(read, "1_Pooling/config.json");
+  const mode = (["mean_tokens", "lasttoken", "cls_token"] as const).find((name) => modes?.[`pooling_mode_${name}`]);
+  const pooling = mode && ({ mean_tokens: "mean", lasttoken: "last", cls_token: "cls" } as const)[mode];
+  return { container: "safetensors", config: configFromHf(config, generation), metadata: config, tensors, pooling };
 }
 
 async function hfTokenizer(read: Reader, template: string | undefined): Promise<ModelTokenizer | undefined> {

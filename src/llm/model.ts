@@ -1,7 +1,7 @@
 // A loaded model: what sessions share, and a session of its own.
 
 import type { Activation } from "../kernels/types.ts";
-import { checkInteger, rangeError, typeError } from "../lib/check.ts";
+import { checkChoice, checkInteger, rangeError, typeError } from "../lib/check.ts";
 import { type OptionNames, readOptions } from "../lib/options.ts";
 import { engineOf } from "../runtime/engine.ts";
 import type { Lowbit } from "../runtime/features.ts";
@@ -11,7 +11,7 @@ import { Decoder } from "./decoder.ts";
 import { type KvKind, type KvLayout, type KvOptions, readKv } from "./kv-layout.ts";
 import { Session, type Shared } from "./session.ts";
 import { BATCH } from "./step.ts";
-import type { Checkpoint } from "./tensors.ts";
+import type { Checkpoint, Pooling } from "./tensors.ts";
 import type { ModelTokenizer, Tokenizer } from "./tokenizer.ts";
 import { Turns } from "./turns.ts";
 import { loadWeights, type ModelWeights } from "./weights.ts";
@@ -27,8 +27,8 @@ export interface ModelInfo {
 }
 
 export interface EmbedOptions {
-  /** Of the hidden states after the final norm: their mean (default), the last token's, or the first one's. */
-  readonly pooling?: "mean" | "last" | "cls";
+  /** Of the hidden states after the final norm: their mean, the last token's, or the first one's. Default: as the model says, or mean. */
+  readonly pooling?: Pooling;
   /** To length 1; a vector of zeros stays one. Default true. */
   readonly normalize?: boolean;
   readonly signal?: AbortSignal | undefined;
@@ -48,6 +48,7 @@ export class LanguageModel extends Session {
   readonly #shared: Shared;
   readonly #weights: ModelWeights;
   readonly #life: { gone: boolean };
+  readonly #pooling: Pooling;
 
   /** @throws as loadWeights */
   static async create(
@@ -93,15 +94,22 @@ export class LanguageModel extends Session {
       metadata: checkpoint.metadata,
       tensors: [...checkpoint.tensors].map(([name, { dtype, shape }]) => ({ name, format: dtype, shape })),
     };
-    return new LanguageModel(shared, weights, life, info);
+    return new LanguageModel(shared, weights, life, info, checkpoint.pooling ?? "mean");
   }
 
-  private constructor(shared: Shared, weights: ModelWeights, life: { gone: boolean }, info: ModelInfo) {
+  private constructor(
+    shared: Shared,
+    weights: ModelWeights,
+    life: { gone: boolean },
+    info: ModelInfo,
+    pooling: Pooling,
+  ) {
     super(shared);
     this.#shared = shared;
     this.#weights = weights;
     this.#life = life;
     this.info = info;
+    this.#pooling = pooling;
   }
 
   get tokenizer(): Tokenizer {
@@ -123,7 +131,9 @@ export class LanguageModel extends Session {
 
   /** A vector [hidden] for each text, which does not depend on the others. */
   async embed(texts: readonly string[], options: EmbedOptions = {}): Promise<Float32Array[]> {
-    const { pooling = "mean", normalize = true, signal } = readOptions<EmbedOptions>("embed", options, EMBED_NAMES);
+    const given = readOptions<EmbedOptions>("embed", options, EMBED_NAMES);
+    const { normalize = true, signal } = given;
+    const pooling = checkChoice("embed: pooling", given.pooling ?? this.#pooling, ["mean", "last", "cls"]);
     if (!Array.isArray(texts)) throw typeError("embed: texts", "an array of strings", texts);
     const turns = new Turns(12);
     const vectors: Float32Array[] = [];
@@ -136,7 +146,7 @@ export class LanguageModel extends Session {
     return vectors;
   }
 
-  #embed(index: number, text: string, pooling: "mean" | "last" | "cls", normalize: boolean): Float32Array {
+  #embed(index: number, text: string, pooling: Pooling, normalize: boolean): Float32Array {
     this.#shared.alive();
     const { engine, config, decoder, context } = this.#shared;
     const { hidden } = config;

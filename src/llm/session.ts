@@ -257,11 +257,13 @@ export class Session {
     settings: Settings,
     random: Random,
   ): { token: number; logprob: number } {
-    const { config, decoder, engine } = this.#shared;
-    const given = decoder.logits(last);
+    const { config, decoder, engine, tokenizer } = this.#shared;
+    // Rows beyond the tokenizer's tokens only pad the matrix.
+    const size = Math.min(config.vocabulary, tokenizer?.size ?? config.vocabulary);
+    const given = decoder.logits(last).subarray(0, size);
     const best = likeliest(given);
     const most = given[best] as number;
-    const total = engine.exports.model_sum_exp(given.byteOffset, config.vocabulary, most);
+    const total = engine.exports.model_sum_exp(given.byteOffset, size, most);
     const changed = settings.logits !== undefined || settings.repetitionPenalty !== 1;
     let token = best;
     if (changed || settings.temperature !== 0) {

@@ -24,7 +24,12 @@ export interface Checkpoint {
   /** Everything else that the container says of the model. */
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** How it makes a vector of a text, where it says so. */
+  readonly pooling?: Pooling | undefined;
 }
+
+/** Of hidden states: their mean, the last token's, the first one's. */
+export type Pooling = "mean" | "last" | "cls";
 
 const littleEndian = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ Uint16Array.of(1).buffer)[0] === 1;
 

@@ -25,6 +25,8 @@ const BREAK = "\u{10fffe}";
 /** A tokenizer of tokenizer.json and tokenizer_config.json, and the template of its chat. */
 export class ModelTokenizer implements Tokenizer {
   readonly template: string | undefined;
+  /** One more than the largest id: logits may have more rows, which are no tokens. */
+  readonly size: number;
   readonly #rules: Rules;
   /** The same without control tokens, for the first part of a text and for later ones. */
   readonly #plain: readonly [Rules, Rules];
@@ -38,6 +40,7 @@ export class ModelTokenizer implements Tokenizer {
     this.#rules = new Rules(json, config);
     keepMarks(this.#rules.decoder);
     const added = (Array.isArray(json.added_tokens) ? json.added_tokens : []) as readonly AddedToken[];
+    this.size = sizeOf(json, added);
     const special = added.filter((token) => token.special);
     this.#special = new Map(special.map(({ content, id }) => [content, id]));
     this.#ids = new Set(special.map(({ id }) => id));
@@ -175,4 +178,13 @@ function keepMarks(decoder: unknown): void {
   const parts = decoder as { text_decoder?: unknown; decoders?: unknown };
   if (parts.text_decoder instanceof TextDecoder) parts.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   if (Array.isArray(parts.decoders)) for (const part of parts.decoders) keepMarks(part);
+}
+
+function sizeOf({ model }: Json, added: readonly AddedToken[]): number {
+  const { vocab } = (model ?? {}) as { vocab?: unknown };
+  let size = Array.isArray(vocab) ? vocab.length : 0;
+  const ids = vocab && !Array.isArray(vocab) ? Object.values(vocab as Record<string, number>) : [];
+  for (const id of ids) size = Math.max(size, id + 1);
+  for (const { id } of added) size = Math.max(size, id + 1);
+  return size;
 }

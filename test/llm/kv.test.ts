@@ -1,8 +1,12 @@
 // Keys and values of few bits: the contract bit for bit in both binaries, errors, what is kept and what is taken back.
+
+import { init, type Lowbit } from "../../src/index.ts";
 import { type KvKind, kv } from "../../src/llm/index.ts";
 import { engineOf } from "../../src/runtime/engine.ts";
+import { acceptsRelaxed } from "../../src/runtime/features.ts";
 import { equalBits, is, nmse, nmseBelow, ok, throwsWith } from "../lib/assert.ts";
 import { availableVariants } from "../lib/library.ts";
+import { binaryOf, type Dot, MACHINES } from "../lib/machines.ts";
 import { random } from "../lib/random.ts";
 import { suite } from "../lib/suite.ts";
 import { coded, mixOfStrips, scoresOfStrip } from "../reference/kv.ts";
@@ -400,3 +404,37 @@ t("keys and values of two kinds; errors do not depend on the other side", () => 
   }
   ok(nmse(of("int8", "int8")[1], of("f32", "f32")[1]) < 1e-4);
 });
+
+if (acceptsRelaxed()) {
+  t(
+    "on every kind of machine: dot products with sums of 32 bits, unsigned and signed, and of pairs in 16",
+    async () => {
+      const { size, tokens, x } = outliers("kv machines");
+      const rng = random("kv machine queries");
+      for (const [heads, kvHeads] of [
+        [2, 1],
+        [3, 1],
+      ] as const) {
+        const q = rng.gaussians(heads * size);
+        const p = rng.gaussians(heads * tokens).map(Math.abs);
+        // Weights and values of all the largest codes.
+        const v = x.map((value, i) => ((i >> 4) % 3 === 0 ? (i % 2) * 2 - 1 : value));
+        for (const keys of ["int8", "int4", "int2"] as const) {
+          const of = (lb: Lowbit): [Float32Array, Float32Array] => {
+            using cache = kv.create(lb, { heads, kvHeads, headDim: size, context: tokens, keys });
+            cache.append(x, v);
+            return [cache.scores(q), cache.mix(p)];
+          };
+          const expected = of(first.lb);
+          for (const dot of Object.keys(MACHINES) as Dot[]) {
+            const lb = await init({ module: binaryOf(MACHINES[dot]), threads: 1 });
+            const [scores, sums] = of(lb);
+            equalBits(scores, expected[0], `${keys} ${dot} scores`);
+            equalBits(sums, expected[1], `${keys} ${dot} sums`);
+            lb.dispose();
+          }
+        }
+      }
+    },
+  );
+}
