@@ -7,7 +7,7 @@ export {
 } from "./generate.ts";
 export { type FileInfo, inspect, type TensorInfo } from "./inspect.ts";
 export * as kv from "./kv.ts";
-export type { KvKind, KvOptions } from "./kv-layout.ts";
+export type { KvKind, KvLayout, KvOptions } from "./kv-layout.ts";
 export { type Files, type LoadOptions, load } from "./load.ts";
 export { type EmbedOptions, LanguageModel, type ModelInfo, type SessionOptions } from "./model.ts";
 export { type OpenAiOptions, openai } from "./openai.ts";

@@ -36,7 +36,53 @@ const MOST_NUMBERS = 65536;
 const MOST_CONTEXT = 2 ** 24;
 
 /** A cache of keys and values of one layer. Keys are to be rotated before they come. */
-export class Kv {
+export interface Kv {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly context: number;
+  readonly scale: number;
+  /** Tokens that are there. */
+  readonly length: number;
+  /** Bytes of linear memory of all positions that there is room for now. */
+  readonly bytes: number;
+  /**
+   * Adds tokens.
+   *
+   * @param k float32 [tokens][kvHeads][headDim]
+   * @param v likewise
+   * @throws TypeError, RangeError (NaN, Infinity, more than the context); OutOfMemoryError; nothing has happened then
+   */
+  append(k: Float32Array, v: Float32Array): void;
+  /**
+   * Scores of the newest token's queries: scale · ⟨q, k⟩, before the softmax, in float32.
+   *
+   * @param q float32 [heads][headDim]
+   * @returns float32 [heads][length]
+   * @throws TypeError, RangeError; OutOfMemoryError
+   */
+  scores(q: Float32Array, out?: Float32Array): Float32Array;
+  /**
+   * Sums of values: Σ p · v.
+   *
+   * @param p float32 [heads][length], not negative: what softmax made of scores
+   * @returns float32 [heads][headDim]
+   * @throws TypeError, RangeError; OutOfMemoryError
+   */
+  mix(p: Float32Array, out?: Float32Array): Float32Array;
+  /**
+   * Forgets all but the first `length` tokens, or a few more of them: those of a window that is codes by now are to be appended
+   * again, so that results are those of a cache that never had more.
+   *
+   * @returns how many are left
+   */
+  rewind(length: number): number;
+  /** Gives its memory back. */
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+class LayerKv implements Kv {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -47,7 +93,6 @@ export class Kv {
   #length = 0;
   #gone = false;
 
-  /** Made by create(). */
   constructor(engine: Engine, cache: KvCache, shape: KvShape & { heads: number; context: number; scale: number }) {
     this.#engine = engine;
     this.#cache = cache;
@@ -58,23 +103,14 @@ export class Kv {
     this.scale = shape.scale;
   }
 
-  /** Tokens that are there. */
   get length(): number {
     return this.#length;
   }
 
-  /** Bytes of linear memory of all positions that there is room for now. */
   get bytes(): number {
     return this.#cache.bytes(this.#cache.capacity);
   }
 
-  /**
-   * Adds tokens.
-   *
-   * @param k float32 [tokens][kvHeads][headDim]
-   * @param v likewise
-   * @throws TypeError, RangeError (NaN, Infinity, more than the context); OutOfMemoryError; nothing has happened then
-   */
   append(k: Float32Array, v: Float32Array): void {
     this.#alive("append");
     const token = this.kvHeads * this.headDim;
@@ -104,13 +140,6 @@ export class Kv {
     });
   }
 
-  /**
-   * Scores of the newest token's queries: scale · ⟨q, k⟩, before the softmax, in float32.
-   *
-   * @param q float32 [heads][headDim]
-   * @returns float32 [heads][length]
-   * @throws TypeError, RangeError; OutOfMemoryError
-   */
   scores(q: Float32Array, out?: Float32Array): Float32Array {
     this.#some("scores");
     const { heads, headDim } = this;
@@ -130,13 +159,6 @@ export class Kv {
     return out ?? to;
   }
 
-  /**
-   * Sums of values: Σ p · v.
-   *
-   * @param p float32 [heads][length], not negative: what softmax made of scores
-   * @returns float32 [heads][headDim]
-   * @throws TypeError, RangeError; OutOfMemoryError
-   */
   mix(p: Float32Array, out?: Float32Array): Float32Array {
     this.#some("mix");
     const { heads, headDim } = this;
@@ -158,19 +180,12 @@ export class Kv {
     return out ?? to;
   }
 
-  /**
-   * Forgets all but the first `length` tokens, or a few more of them: those of a window that is codes by now are to be appended
-   * again, so that results are those of a cache that never had more.
-   *
-   * @returns how many are left
-   */
   rewind(length: number): number {
     this.#alive("rewind");
     this.#length = this.#cache.rewind(checkInteger("kv.rewind: length", length, 0, this.#length));
     return this.#length;
   }
 
-  /** Gives its memory back. */
   dispose(): void {
     this.#gone = true;
     this.#length = 0;
@@ -237,5 +252,5 @@ export function create(lb: Lowbit, options: CreateOptions): Kv {
     ...(sink !== undefined && { sink }),
   });
   const shape = { layers: 1, kvHeads, headSize };
-  return new Kv(engine, new KvCache(engine, shape, layout), { ...shape, heads, context, scale });
+  return new LayerKv(engine, new KvCache(engine, shape, layout), { ...shape, heads, context, scale });
 }

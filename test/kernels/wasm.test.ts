@@ -100,10 +100,11 @@ t("the simd128 binary uses no relaxed operation, the relaxed one uses the swizzl
   }
 });
 
-t("both binaries together stay under 100 KB gzipped", async () => {
+// Keys and values of 2 to 16 bits take 20 KB of it.
+t("both binaries together stay under 125 KB gzipped", async () => {
   const { gzipSync } = await import("node:zlib");
   const size = (["simd", "relaxed"] as const).reduce((sum, v) => sum + gzipSync(bytesOf(v), { level: 9 }).length, 0);
-  assert.ok(size < 100_000, `expected less than 100000 bytes, got ${size}`);
+  assert.ok(size < 125_000, `expected less than 125000 bytes, got ${size}`);
 });
 
 t("the probe passes where relaxed SIMD is on, in the tier that runs first", () => {
