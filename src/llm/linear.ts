@@ -36,7 +36,13 @@ interface GgmlLinear extends Shape {
   readonly data: Uint8Array;
 }
 
-export type Linear = DenseLinear | TernaryLinear | GgmlLinear;
+/** A matrix of a file of lowbit's own: its rows stay where they are. */
+interface PackedLinear extends Shape {
+  readonly kind: "packed";
+  readonly matrix: Matrix;
+}
+
+export type Linear = DenseLinear | TernaryLinear | GgmlLinear | PackedLinear;
 
 const DENSE: Readonly<Record<string, DenseType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
@@ -46,8 +52,9 @@ const DENSE: Readonly<Record<string, DenseType>> = { F32: "float32", F16: "float
  * @throws RangeError for a type that no format here takes
  */
 export function readLinear(name: string, tensor: ModelTensor, scale?: ModelTensor, at?: number): Linear {
-  const { shape, dtype } = tensor;
+  const { shape, dtype, matrix } = tensor;
   const [rows, cols] = shape.slice(-2) as [number, number];
+  if (matrix) return { kind: "packed", rows, cols, matrix };
   if (shape.length !== (at === undefined ? 2 : 3)) {
     throw new RangeError(`load: ${name}: expected a matrix, got a tensor of shape [${shape.join(", ")}]`);
   }
@@ -91,6 +98,9 @@ function readBitNet({ shape, data }: ModelTensor, scale: ModelTensor): TernaryLi
 
 /** The rows `order[0]`, `order[1]`, … */
 export function takeRows(linear: Linear, order: Uint32Array): Linear {
+  if (linear.kind === "packed") {
+    throw new RangeError("load: expected weights whose rows can be put in another order, got a packed matrix");
+  }
   const rows = order.length;
   if (linear.kind === "ternary") {
     const rowBytes = linear.codes.length / linear.rows;
@@ -130,6 +140,7 @@ export function join(parts: readonly Linear[]): Linear | undefined {
   const [first] = parts as [Linear];
   if (parts.length === 1) return first;
   if (!parts.every(({ kind, cols }) => kind === first.kind && cols === first.cols)) return undefined;
+  if (first.kind === "packed") return undefined;
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   if (first.kind === "ternary") {
     const ternary = parts as readonly TernaryLinear[];
@@ -166,6 +177,7 @@ export function packLinear(lb: Lowbit, linear: Linear, activation: Activation, b
 
 function unbiased(lb: Lowbit, linear: Linear, activation: Activation): Matrix {
   const { rows, cols } = linear;
+  if (linear.kind === "packed") return linear.matrix;
   if (linear.kind === "ternary") {
     return packTernary(lb, { rows, cols, codes: linear.codes, scales: linear.scales, activation });
   }

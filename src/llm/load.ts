@@ -10,6 +10,7 @@ import { tokenizerFromGguf } from "./gguf-tokenizer.ts";
 import { configFromHf } from "./hf-config.ts";
 import { type KvKind, type KvOptions, readKv } from "./kv-layout.ts";
 import { LanguageModel } from "./model.ts";
+import { openOwn } from "./own-file.ts";
 import { type QuantizeFormat, readFormat } from "./quantize.ts";
 import { type Checkpoint, floatsOf, type Pooling } from "./tensors.ts";
 import { ModelTokenizer } from "./tokenizer.ts";
@@ -66,8 +67,9 @@ export async function load(lb: Lowbit, source: Source | Files, options: LoadOpti
   const kv = readKv("load: kv", given.kv);
   const { context, template, onLayer, activation: _, kv: __, format, ...files } = given;
   const formatOf = readFormat("load: format", format);
-  const [weights, read] = await openSource(source, files);
+  const [opened, beside] = await openSource(source, files);
   try {
+    const [weights, read] = await openOwn(opened, beside);
     const gguf = weights.container === "gguf";
     const checkpoint = gguf ? await ggufCheckpoint(weights) : await hfCheckpoint(weights, read);
     const tokenizer = gguf ? tokenizerFromGguf(weights.metadata, template) : await hfTokenizer(read, template);
@@ -83,7 +85,7 @@ export async function load(lb: Lowbit, source: Source | Files, options: LoadOpti
       formatOf,
     );
   } finally {
-    await weights.close();
+    await opened.close();
   }
 }
 

@@ -26,21 +26,21 @@ export type QuantizeFormat =
   | QuantizeAs
   | ((tensor: string, shape: readonly [rows: number, cols: number]) => string | QuantizeAs | undefined);
 
-interface Request {
+export interface Request {
   readonly rows: number;
   readonly cols: number;
   readonly activation: Activation;
   readonly groupSize?: number;
 }
 
-type Quantizer = (lb: Lowbit, w: Float32Array, options: Request) => Matrix;
+export type Quantizer = (lb: Lowbit, w: Float32Array, options: Request) => Matrix;
 
 const int8 = (options: Request): Request => ({
   ...options,
   activation: options.activation === "f32" ? "f32" : "int8",
 });
 
-function quantizers(): ReadonlyMap<string, Quantizer> {
+export function quantizers(): ReadonlyMap<string, Quantizer> {
   const all = new Map<string, Quantizer>();
   for (const format of Object.keys(formats)) {
     const [, family, digits] = /^(uniform|codebook)(\d)$/.exec(format) ?? [];

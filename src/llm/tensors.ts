@@ -1,5 +1,8 @@
 // What a model is made from: named tensors and a configuration, as every container can give them.
+import type { Activation } from "../kernels/types.ts";
 import { bfloat16ToFloat, halfToFloat } from "../lib/half.ts";
+import type { Matrix } from "../matrix/spec.ts";
+import type { Engine } from "../runtime/engine.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** A tensor of a container. */
@@ -10,11 +13,30 @@ export interface ModelTensor {
   readonly shape: readonly number[];
   /** The bytes as stored, at any alignment. */
   readonly data: Uint8Array;
+  /** In place of bytes, one that is packed already: dtype "lowbit". */
+  readonly matrix?: Matrix;
 }
 
 /** A tensor that is not in memory yet. */
-export interface StoredTensor extends Omit<ModelTensor, "data"> {
+export interface StoredTensor extends Omit<ModelTensor, "data" | "matrix"> {
   read(options?: { readonly signal?: AbortSignal | undefined }): Promise<Uint8Array>;
+}
+
+/** A tensor of which a matrix comes, in place of bytes. */
+export interface PackedTensor extends StoredTensor {
+  /**
+   * The matrix, and a text that tells it from others.
+   * @param activation where the stored bytes serve it; otherwise what they were packed for
+   */
+  matrix(
+    engine: Engine,
+    activation: Activation,
+    signal: AbortSignal | undefined,
+  ): Promise<{ readonly matrix: Matrix; readonly mark: string }>;
+}
+
+export function isPacked(tensor: StoredTensor): tensor is PackedTensor {
+  return "matrix" in tensor;
 }
 
 /** A model before it is packed. */

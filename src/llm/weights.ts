@@ -9,7 +9,7 @@ import { concat, join, type Linear, packLinear, readLinear, takeRows, transpose 
 import { GGUF_NAMES, type LayerNames } from "./names.ts";
 import type { QuantizeAs } from "./quantize.ts";
 import { checksum } from "./state.ts";
-import { type Checkpoint, elementsOf, floatsOf, type ModelTensor } from "./tensors.ts";
+import { type Checkpoint, elementsOf, floatsOf, isPacked, type ModelTensor } from "./tensors.ts";
 
 /** Addresses of float32; bias 0: none. */
 export interface Norm {
@@ -158,6 +158,14 @@ class Loader {
       if (!wanted(name)) continue;
       signal?.throwIfAborted();
       const { dtype, shape } = tensor;
+      if (isPacked(tensor)) {
+        const { matrix, mark } = await tensor.matrix(this.#engine, this.#activation, signal);
+        this.#matrices.push(matrix);
+        this.#tensors.set(name, { dtype, shape, data: new Uint8Array(0), matrix });
+        this.#parameters += elementsOf(tensor);
+        this.#marks.push([name, matrix.format, shape.join("x"), mark].join(":"));
+        continue;
+      }
       const data = await tensor.read({ signal });
       this.#tensors.set(name, { dtype, shape, data });
       this.#parameters += elementsOf(tensor) * (dtype === "U8" ? 4 : 1);
@@ -283,7 +291,8 @@ class Loader {
     const stack = (name: string, rows: number, cols: number): Linear => {
       if (!interleaved) return this.#stacked(name, e, rows, cols);
       const linear = this.#stacked(name, e, cols, rows);
-      if (linear.kind === "ternary" || linear.kind === "ggml") this.#refuse(name, "numbers", linear.kind);
+      if (linear.kind === "ternary" || linear.kind === "ggml" || linear.kind === "packed")
+        this.#refuse(name, "numbers", linear.kind);
       return transpose(linear as Parameters<typeof transpose>[0]);
     };
     const bias = (name: string, rows: number): Float32Array | undefined =>
@@ -302,6 +311,12 @@ class Loader {
   }
 
   #stacked(name: string, e: number, rows: number, cols: number): Linear {
+    // Of a file of lowbit's own, in which each is a matrix.
+    const one = this.#tensor(`${name}[${e}]`);
+    if (one) {
+      this.#checkShape(name, one, [rows, cols]);
+      return readLinear(name, one);
+    }
     const tensor = this.#tensor(name) ?? this.#missing(name);
     const { count } = this.#config.experts as { count: number };
     this.#checkShape(name, tensor, [count, rows, cols]);
@@ -333,13 +348,15 @@ class Loader {
   #packed(linear: Linear, bias?: Float32Array): Matrix {
     if (bias && bias.length !== linear.rows) this.#refuse("bias", `${linear.rows} numbers`, String(bias.length));
     const matrix = packLinear(this.#lb, linear, this.#activation, bias);
+    // What was a matrix already is in the list.
+    if (linear.kind === "packed" && linear.matrix === matrix) return matrix;
     this.#matrices.push(matrix);
     return matrix;
   }
 
   // What becomes of a matrix: the caller's choice where it is floats.
   #formatted(name: string, linear: Linear): Linear {
-    if (linear.kind === "ternary" || linear.kind === "ggml") return linear;
+    if (linear.kind === "ternary" || linear.kind === "ggml" || linear.kind === "packed") return linear;
     const as = this.#formatOf(name, linear.rows, linear.cols);
     if (!as) return linear;
     this.#marks.push(`${name}: ${as.name} ${as.groupSize ?? ""}`);

@@ -75,7 +75,8 @@ export async function loadMatrices(
     for (const name of names ?? []) own.check(where, name);
     if (activation !== undefined) own.checkActivation(where, names ?? own.names, activation);
     const loaded = await own.load(engine, names ?? [...own.names], { activation, signal: given.signal });
-    return { ...loaded, metadata: own.metadata, dispose: () => dispose(loaded) };
+    const { matrices, complexMatrices, tensors } = loaded;
+    return { matrices, complexMatrices, tensors, metadata: own.metadata, dispose: () => dispose(loaded) };
   } finally {
     await file.close();
   }
@@ -103,6 +104,8 @@ interface Restored {
   readonly matrices: Map<string, PackedMatrix>;
   readonly complexMatrices: Map<string, HalvesMatrix>;
   readonly tensors: Map<string, LoadedTensor>;
+  /** Checksums of all of them. */
+  readonly sums: Map<string, string>;
 }
 
 /** An open file of ours, of which parts are loaded. */
@@ -130,8 +133,10 @@ export class OwnFile {
     return [...this.#file.tensors.keys()].filter((name) => name !== CHECKSUMS);
   }
 
-  isMatrix(name: string): boolean {
-    return this.#header.matrices.has(name);
+  /** Rows and columns of a matrix; undefined for another tensor. */
+  shapeOf(name: string): readonly [rows: number, cols: number] | undefined {
+    const record = this.#header.matrices.get(name);
+    return record && [record.rows, record.cols];
   }
 
   check(where: string, name: unknown): void {
@@ -143,6 +148,18 @@ export class OwnFile {
       near === undefined ? "names of the file" : `names of the file (did you mean ${quote(near)}?)`,
       quote(name),
     );
+  }
+
+  /** Tensors that are no matrices. @throws as loadMatrices */
+  async tensors(names: Iterable<string>, signal?: AbortSignal): Promise<ReadonlyMap<string, LoadedTensor>> {
+    const tensors = new Map<string, LoadedTensor>();
+    const found = new Map<string, string>();
+    for (const name of names) {
+      const tensor = this.#file.tensors.get(name) as FileTensor;
+      found.set(name, hexOf((await this.#read({ name, tensor }, tensors, signal)).digest()));
+    }
+    await this.#verify(found, signal);
+    return tensors;
   }
 
   /** @throws RangeError for a matrix whose stored bytes are not those of that contract */
@@ -162,7 +179,7 @@ export class OwnFile {
   async load(
     engine: Engine,
     names: Iterable<string>,
-    { activation, signal }: { readonly activation?: Activation | undefined; readonly signal?: AbortSignal | undefined },
+    { signal, ...contracts }: Contracts & { readonly signal?: AbortSignal | undefined },
   ): Promise<Restored> {
     const wanted = new Set(names);
     // In the order of the data, which is that of a stream.
@@ -170,11 +187,11 @@ export class OwnFile {
       .filter((name) => wanted.has(name))
       .map((name): Job => {
         const tensor = this.#file.tensors.get(name) as FileTensor;
-        return { name, tensor, plan: this.#plan(name, tensor, activation) };
+        return { name, tensor, plan: this.#plan(name, tensor, contracts) };
       });
     const { arena } = engine;
     const rooms = new Map<Job, Room>();
-    const done: Restored = { matrices: new Map(), complexMatrices: new Map(), tensors: new Map() };
+    const done: Restored = { matrices: new Map(), complexMatrices: new Map(), tensors: new Map(), sums: new Map() };
     let state: number | undefined;
     try {
       reserve(
@@ -183,15 +200,14 @@ export class OwnFile {
       );
       state = arena.allocate(64);
       for (const job of jobs) if (job.plan) rooms.set(job, job.plan.allocate(engine));
-      const found = new Map<string, string>();
       for (const job of jobs) {
         const room = rooms.get(job);
         const sum = room
           ? await fill(engine, state, job.tensor, room, signal)
           : await this.#read(job, done.tensors, signal);
-        found.set(job.name, hexOf(sum.digest()));
+        done.sums.set(job.name, hexOf(sum.digest()));
       }
-      await this.#verify(found, signal);
+      await this.#verify(done.sums, signal);
       for (const [{ name }, room] of rooms) {
         const matrix = this.#blamed(name, () => room.finish());
         if (matrix instanceof HalvesMatrix) done.complexMatrices.set(name, matrix);
@@ -208,9 +224,10 @@ export class OwnFile {
   }
 
   /** Of a matrix; undefined for another tensor. */
-  #plan(name: string, tensor: FileTensor, asked: Activation | undefined): Restoring | undefined {
+  #plan(name: string, tensor: FileTensor, { activation, prefer }: Contracts): Restoring | undefined {
     const record = this.#header.matrices.get(name);
     if (record === undefined) return undefined;
+    const asked = activation ?? (prefer && serves(record, storedFormats, prefer) ? prefer : undefined);
     return this.#blamed(name, () => {
       const plan = restoring("record", record, storedFormats, asked);
       if (plan.bytes === tensor.byteLength) return plan;
@@ -228,7 +245,11 @@ export class OwnFile {
     }
   }
 
-  async #read({ name, tensor }: Job, tensors: Map<string, LoadedTensor>, signal?: AbortSignal): Promise<Checksum> {
+  async #read(
+    { name, tensor }: Omit<Job, "plan">,
+    tensors: Map<string, LoadedTensor>,
+    signal?: AbortSignal,
+  ): Promise<Checksum> {
     const { dtype, shape, byteLength } = tensor;
     const data = new Uint8Array(byteLength);
     const sum = new Checksum();
@@ -255,6 +276,13 @@ export class OwnFile {
     const tensors = sorted([...this.#file.tensors.values()].filter(({ name }) => name !== CHECKSUMS));
     return new Map(tensors.map(({ name }, i) => [name, hexOf(bytes.subarray(i * SUM_BYTES, (i + 1) * SUM_BYTES))]));
   }
+}
+
+interface Contracts {
+  /** In place of the recorded one; `checkActivation` says where that is possible. */
+  readonly activation?: Activation | undefined;
+  /** The same, but only where it is possible. */
+  readonly prefer?: Activation | undefined;
 }
 
 interface Job {
