@@ -14,16 +14,14 @@ export {
 } from "./dense/dense";
 export { combine_digits } from "./dot/digits";
 export { gemm_int8_16x2, gemm_wide_16x2 } from "./dot/gemm";
+export { gemv_uniform2_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform8_int8_16x8 } from "./dot/narrow";
 export {
   prepare_byte_pairs, prepare_digits, prepare_fields, prepare_pairs, prepare_q8, prepare_quads, prepare_sums,
   prepare_twice, prepare_wide, prepare_wide_pairs,
 } from "./dot/prepare";
+export { gemv_uniform2_int8_16x8_mul, gemv_uniform4_int8_16x8_mul, gemv_uniform8_int8_16x8_mul } from "./dot/products";
 export { expand_scales } from "./dot/scales";
-export {
-  gemv_uniform3_int8_16x8, gemv_uniform4_int8_16x8, gemv_uniform5_int8_16x8, gemv_uniform6_int8_16x8,
-  gemv_uniform8_int8_16x8,
-} from "./dot/uniform";
-export { gemv_uniform2_int8_16x8, gemv_uniform2_int8_16x8_mul } from "./dot/uniform2";
+export { gemv_uniform3_int8_16x8, gemv_uniform5_int8_16x8, gemv_uniform6_int8_16x8 } from "./dot/uniform";
 export {
   gemv_binary_f32_16x8, gemv_binary_int8_32x8, gemv_binary_lut8_64x8, prepare_binary_int8, prepare_binary_lut8,
 } from "./lut/binary";

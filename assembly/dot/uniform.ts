@@ -1,26 +1,18 @@
 // gemv of uniform weights by integer dot products: codes are unpacked in registers, 4 rows x 4 columns a vector, and
-// meet 4 activations in every 32-bit lane. Codes of 2 bits: uniform2.ts. Layout, algebra and bounds: README.md in this folder.
+// meet 4 activations in every 32-bit lane. 3, 5 and 6 bits, and 4 bits with 32-bit sums; others: narrow.ts, uniform2.ts, products.ts,
+// whole.ts. Layout, algebra and bounds: README.md in this folder.
 import { finishRows } from "../lib/finish";
 import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8 } from "../lib/simd";
 import { joinHigh, moveBits, nibbles3, thirdBits, thirdNibble, unitBytes } from "./decode";
 import { step } from "./step";
+import { centring, scaled, splat } from "./sums";
 
 // Bytes of the panel of one unit (8 columns): int8, or int16 without a byte dot product.
 // @ts-ignore: decorator
 @inline
 function panelUnit(): usize {
   return ASC_FEATURE_RELAXED_SIMD ? 8 : 16;
-}
-
-// 32 bits of a vector in every lane. A broadcasting load would take two instructions at any offset but 0.
-// @ts-ignore: decorator
-@inline
-export function splat(x: v128, lane: i32): v128 {
-  if (lane == 0) return v128.shuffle<i32>(x, x, 0, 0, 0, 0);
-  if (lane == 1) return v128.shuffle<i32>(x, x, 1, 1, 1, 1);
-  if (lane == 2) return v128.shuffle<i32>(x, x, 2, 2, 2, 2);
-  return v128.shuffle<i32>(x, x, 3, 3, 3, 3);
 }
 
 // The activations of columns 4k..4k+3 of the 16 in x, or in x and z (8 each) when they are int16: then `even` has
@@ -109,14 +101,11 @@ function word3(
   return field(sum, codes, 4, mask, x3, z3, exact32, true, false);
 }
 
-// 4 bits: a word, 2 steps.
+// 4 bits: a word, 2 steps with 32-bit sums.
 // @ts-ignore: decorator
 @inline
-function word4(
-  sum: v128, v: v128, mask: v128, x0: v128, x1: v128, z0: v128, z1: v128, exact32: bool, first: bool,
-): v128 {
-  sum = field(sum, v, 0, mask, x0, z0, exact32, false, first);
-  return field(sum, v, 4, mask, x1, z1, exact32, true, false);
+function word4(sum: v128, v: v128, mask: v128, x: v128, z: v128): v128 {
+  return step(step(sum, x, v128.and(v, mask), true), z, v128.and(i16x8.shr_u(v, 4), mask), true);
 }
 
 // acc + 16 columns of 5 or 6 bits: two words of low nibbles and their high bits, from field k of h on.
@@ -135,20 +124,6 @@ function words56(
   sum = bytes(sum, joinHigh(w, h, k + 2, high, mask15, maskHigh), mask, x2, z2, exact32, high == 2);
   sum = bytes(sum, joinHigh(w, h, k + 3, high, mask15, maskHigh), mask, x3, z3, exact32, false);
   return flush(acc, sum, ones, exact32);
-}
-
-// Σ x·(c - centre) = Σ x·c - centre · Σ x: the latter, with centre = 2^(bits - 1), of a group.
-// @ts-ignore: decorator
-@inline
-export function centring(sum: usize, bits: i32): v128 {
-  return i32x4.sub(i32x4.splat(0), i32x4.shl(v128.load32_splat(sum), bits - 1));
-}
-
-// y[4] + scales · sums
-// @ts-ignore: decorator
-@inline
-export function scaled(y: v128, sums: v128, scales: v128): v128 {
-  return f32x4.add(y, f32x4.mul(f32x4.convert_i32x4_s(sums), scales));
 }
 
 // y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
@@ -232,63 +207,47 @@ function strip3(
   v128.store(y, y3, 48);
 }
 
-// y[16] = Σ over groups of scales · Σ x·(code - centre), of a strip of 16 rows; n = byteCols.
-// 4 bits. 16-bit lanes: 8 steps, 8·2·127·15 = 30480 <= 32767.
+// y[16] = Σ over groups of scales · Σ x·(code - 8), of a strip of 16 rows; n = byteCols.
+// 4 bits, relaxed: 32-bit sums. With 16-bit lanes: narrow.ts.
 // @ts-ignore: decorator
 @inline
-function strip4(
-  v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32, exact32: bool,
-): void {
-  const ones = hidden(i16x8.splat(1), n), mask = fieldMask(15, n);
-  const zero = i32x4.splat(0);
+function strip4(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32): void {
+  const mask = hiddenSplat8(15, n), zero = i32x4.splat(0);
   let y0 = zero, y1 = zero, y2 = zero, y3 = zero;
   for (let group = 0; group < n; group += groupByteCols) {
-    const units = min(groupByteCols, n - group), end = p + <usize>units * panelUnit();
+    const units = min(groupByteCols, n - group), end = p + (<usize>units << 3);
     let a0 = centring(sums, 4), a1 = a0, a2 = a0, a3 = a0;
-    // In int16 a block would keep more vectors alive than there are registers.
-    const blocksEnd = ASC_FEATURE_RELAXED_SIMD ? p + <usize>(units & ~3) * panelUnit() : p;
+    const blocksEnd = p + (<usize>(units & ~3) << 3);
     while (p < blocksEnd) {
-      let x = v128.load(p), z = second(x, p);
-      let x0 = even(x, z, 0), x1 = even(x, z, 1), x2 = even(x, z, 2), x3 = even(x, z, 3);
-      let z0 = odd(x, z, 0), z1 = odd(x, z, 1), z2 = odd(x, z, 2), z3 = odd(x, z, 3);
-      let t0 = word4(a0, v128.load(v), mask, x0, x1, z0, z1, exact32, true);
-      let t1 = word4(a1, v128.load(v, 16), mask, x0, x1, z0, z1, exact32, true);
-      let t2 = word4(a2, v128.load(v, 32), mask, x0, x1, z0, z1, exact32, true);
-      let t3 = word4(a3, v128.load(v, 48), mask, x0, x1, z0, z1, exact32, true);
-      t0 = word4(t0, v128.load(v, 64), mask, x2, x3, z2, z3, exact32, false);
-      t1 = word4(t1, v128.load(v, 80), mask, x2, x3, z2, z3, exact32, false);
-      t2 = word4(t2, v128.load(v, 96), mask, x2, x3, z2, z3, exact32, false);
-      t3 = word4(t3, v128.load(v, 112), mask, x2, x3, z2, z3, exact32, false);
-      x = ASC_FEATURE_RELAXED_SIMD ? v128.load(p, 16) : v128.load(p, 32);
-      z = second(x, p + 32);
-      x0 = even(x, z, 0);
-      x1 = even(x, z, 1);
-      x2 = even(x, z, 2);
-      x3 = even(x, z, 3);
-      z0 = odd(x, z, 0);
-      z1 = odd(x, z, 1);
-      z2 = odd(x, z, 2);
-      z3 = odd(x, z, 3);
-      t0 = word4(t0, v128.load(v, 128), mask, x0, x1, z0, z1, exact32, false);
-      t1 = word4(t1, v128.load(v, 144), mask, x0, x1, z0, z1, exact32, false);
-      t2 = word4(t2, v128.load(v, 160), mask, x0, x1, z0, z1, exact32, false);
-      t3 = word4(t3, v128.load(v, 176), mask, x0, x1, z0, z1, exact32, false);
-      a0 = flush(a0, word4(t0, v128.load(v, 192), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
-      a1 = flush(a1, word4(t1, v128.load(v, 208), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
-      a2 = flush(a2, word4(t2, v128.load(v, 224), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
-      a3 = flush(a3, word4(t3, v128.load(v, 240), mask, x2, x3, z2, z3, exact32, false), ones, exact32);
+      let x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+      a0 = word4(a0, v128.load(v), mask, x0, x1);
+      a1 = word4(a1, v128.load(v, 16), mask, x0, x1);
+      a2 = word4(a2, v128.load(v, 32), mask, x0, x1);
+      a3 = word4(a3, v128.load(v, 48), mask, x0, x1);
+      a0 = word4(a0, v128.load(v, 64), mask, x2, x3);
+      a1 = word4(a1, v128.load(v, 80), mask, x2, x3);
+      a2 = word4(a2, v128.load(v, 96), mask, x2, x3);
+      a3 = word4(a3, v128.load(v, 112), mask, x2, x3);
+      x = v128.load(p, 16), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
+      a0 = word4(a0, v128.load(v, 128), mask, x0, x1);
+      a1 = word4(a1, v128.load(v, 144), mask, x0, x1);
+      a2 = word4(a2, v128.load(v, 160), mask, x0, x1);
+      a3 = word4(a3, v128.load(v, 176), mask, x0, x1);
+      a0 = word4(a0, v128.load(v, 192), mask, x2, x3);
+      a1 = word4(a1, v128.load(v, 208), mask, x2, x3);
+      a2 = word4(a2, v128.load(v, 224), mask, x2, x3);
+      a3 = word4(a3, v128.load(v, 240), mask, x2, x3);
       v += 256;
-      p += 4 * panelUnit();
+      p += 32;
     }
     while (p < end) {
-      const x = ASC_FEATURE_RELAXED_SIMD ? v128.load64_zero(p) : v128.load(p);
-      const x0 = even(x, x, 0), x1 = even(x, x, 1), z0 = odd(x, x, 0), z1 = odd(x, x, 1);
-      a0 = flush(a0, word4(a0, v128.load(v), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
-      a1 = flush(a1, word4(a1, v128.load(v, 16), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
-      a2 = flush(a2, word4(a2, v128.load(v, 32), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
-      a3 = flush(a3, word4(a3, v128.load(v, 48), mask, x0, x1, z0, z1, exact32, true), ones, exact32);
+      const x = v128.load64_zero(p), x0 = splat(x, 0), x1 = splat(x, 1);
+      a0 = word4(a0, v128.load(v), mask, x0, x1);
+      a1 = word4(a1, v128.load(v, 16), mask, x0, x1);
+      a2 = word4(a2, v128.load(v, 32), mask, x0, x1);
+      a3 = word4(a3, v128.load(v, 48), mask, x0, x1);
       v += 64;
-      p += panelUnit();
+      p += 8;
     }
     y0 = scaled(y0, a0, v128.load(s));
     y1 = scaled(y1, a1, v128.load(s, 16));
@@ -429,61 +388,6 @@ function strip6(
   v128.store(y, y3, 48);
 }
 
-// sum + 8 columns of 8 bits: two words. As int16 a pair of bytes is v = e + 256·o, the even column e = 0..255 and the odd
-// one o = -128..127, so e·x0 + o·x1 = v·x0 + o·(x1 - 256·x0): there is nothing to mask, and o is v >> 8. x and y have x0
-// of two pairs, z and t the other factor, |x1 - 256·x0| <= 257·127 = 32639 <= 32767.
-// @ts-ignore: decorator
-@inline
-function words8(sum: v128, v: v128, w: v128, x: v128, z: v128, y: v128, t: v128): v128 {
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v, x));
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(v, 8), z));
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(w, y));
-  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), t));
-}
-
-// y[16] = Σ over groups of scales · Σ x·(code - 128), of a strip of 16 rows; n = byteCols. Sums of odd columns need no
-// centring; `sums` has those of even columns. One strip at a time: two streams of weights far apart are read from memory at
-// half the rate of one. y is kept in memory: registers are few.
-// @ts-ignore: decorator
-@inline
-function strip8(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32): void {
-  memory.fill(y, 0, 64);
-  for (let group = 0; group < n; group += groupByteCols) {
-    const units = min(groupByteCols, n - group), end = p + (<usize>units << 4);
-    let a0 = centring(sums, 8), a1 = a0, a2 = a0, a3 = a0;
-    const blocksEnd = p + (<usize>(units & ~1) << 4);
-    while (p < blocksEnd) {
-      let x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
-      a0 = words8(a0, v128.load(v), v128.load(v, 64), x0, x1, x2, x3);
-      a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x0, x1, x2, x3);
-      a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x0, x1, x2, x3);
-      a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x0, x1, x2, x3);
-      x = v128.load(p, 16), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
-      a0 = words8(a0, v128.load(v, 128), v128.load(v, 192), x0, x1, x2, x3);
-      a1 = words8(a1, v128.load(v, 144), v128.load(v, 208), x0, x1, x2, x3);
-      a2 = words8(a2, v128.load(v, 160), v128.load(v, 224), x0, x1, x2, x3);
-      a3 = words8(a3, v128.load(v, 176), v128.load(v, 240), x0, x1, x2, x3);
-      v += 256;
-      p += 32;
-    }
-    if (p < end) {
-      const x = v128.load(p), x0 = splat(x, 0), x1 = splat(x, 1), x2 = splat(x, 2), x3 = splat(x, 3);
-      a0 = words8(a0, v128.load(v), v128.load(v, 64), x0, x1, x2, x3);
-      a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x0, x1, x2, x3);
-      a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x0, x1, x2, x3);
-      a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x0, x1, x2, x3);
-      v += 128;
-      p += 16;
-    }
-    v128.store(y, scaled(v128.load(y), a0, v128.load(s)));
-    v128.store(y, scaled(v128.load(y, 16), a1, v128.load(s, 16)), 16);
-    v128.store(y, scaled(v128.load(y, 32), a2, v128.load(s, 32)), 32);
-    v128.store(y, scaled(v128.load(y, 48), a3, v128.load(s, 48)), 48);
-    s += STRIP_BYTES;
-    sums += 4;
-  }
-}
-
 export function gemv_uniform3_int8_16x8(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
   byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
@@ -493,21 +397,6 @@ export function gemv_uniform3_int8_16x8(
   for (let row = rowBegin; row < rowEnd; row += 16) {
     const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
     strip3(
-      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, false,
-    );
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
-  }
-}
-
-export function gemv_uniform4_int8_16x8(
-  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
-  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
-): void {
-  const rowSize = <usize>byteCols * unitBytes(4) / 16;
-  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
-  for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
-    strip4(
       w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, false,
     );
     finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
@@ -544,19 +433,6 @@ export function gemv_uniform6_int8_16x8(
   }
 }
 
-export function gemv_uniform8_int8_16x8(
-  w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
-  byteCols: i32, groupByteCols: i32, factor: f32, offsets: usize, fsums: usize, _extra: i32,
-): void {
-  const rowSize = <usize>byteCols * unitBytes(8) / 16;
-  const groups = (byteCols + groupByteCols - 1) / groupByteCols;
-  for (let row = rowBegin; row < rowEnd; row += 16) {
-    const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
-    strip8(w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols);
-    finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
-  }
-}
-
 // The twins below are for the relaxed binary only: without a relaxed dot product they would be the ones above.
 export function gemv_uniform3_int8_16x8_i32(
   w: usize, scales: usize, tables: usize, steps: usize, y: usize, rowBegin: i32, rowEnd: i32, paddedRows: i32,
@@ -581,9 +457,7 @@ export function gemv_uniform4_int8_16x8_i32(
   const groups = (byteCols + groupByteCols - 1) / groupByteCols;
   for (let row = rowBegin; row < rowEnd; row += 16) {
     const out = y + (<usize>row << 2), s = scales + stripStart(row, groups);
-    strip4(
-      w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols, true,
-    );
+    strip4(w + <usize>row * rowSize, s, tables, steps, out, byteCols, groupByteCols);
     finishRows(out, 16, row, 1, factor, offsets, fsums, groups);
   }
 }

@@ -7,7 +7,8 @@ import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8 } from "../lib/simd";
 import { dot_sign } from "../probe";
 import { unitBytes } from "./decode";
-import { centring, gemv_uniform4_int8_16x8_i32, scaled, splat } from "./uniform";
+import { addScaled, centring, splat } from "./sums";
+import { gemv_uniform4_int8_16x8_i32 } from "./uniform";
 
 // @ts-ignore: decorator
 @inline
@@ -23,13 +24,6 @@ export function byteDot(sum: v128, codes: v128, x: v128, whole: bool): v128 {
   const top = i8x16.shr_s(codes, 7), seven = i8x16.splat(127);
   sum = dot(sum, v128.and(codes, seven), x);
   return dot(dot(sum, v128.and(top, seven), x), v128.and(top, i8x16.splat(1)), x);
-}
-
-// y[4] += scales · sums
-// @ts-ignore: decorator
-@inline
-function add(y: usize, sums: v128, scales: usize): void {
-  v128.store(y, scaled(v128.load(y), sums, v128.load(scales)));
 }
 
 // y[16] = Σ over groups of scales · Σ x·(code - 128), of a strip of 16 rows; n = byteCols. Every sum takes one dot product a
@@ -65,10 +59,10 @@ function strip8(
       v += 128;
       p += 8;
     } while (p < end);
-    add(y, i32x4.add(a0, b0), s);
-    add(y + 16, i32x4.add(a1, b1), s + 16);
-    add(y + 32, i32x4.add(a2, b2), s + 32);
-    add(y + 48, i32x4.add(a3, b3), s + 48);
+    addScaled(y, i32x4.add(a0, b0), s);
+    addScaled(y + 16, i32x4.add(a1, b1), s + 16);
+    addScaled(y + 32, i32x4.add(a2, b2), s + 32);
+    addScaled(y + 48, i32x4.add(a3, b3), s + 48);
     s += STRIP_BYTES;
     sums += 4;
   }
@@ -116,10 +110,10 @@ function strip4(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, gro
       v += 64;
       p += 8;
     } while (p < end);
-    add(y, i32x4.add(a0, i32x4.shr_s(b0, 4)), s);
-    add(y + 16, i32x4.add(a1, i32x4.shr_s(b1, 4)), s + 16);
-    add(y + 32, i32x4.add(a2, i32x4.shr_s(b2, 4)), s + 32);
-    add(y + 48, i32x4.add(a3, i32x4.shr_s(b3, 4)), s + 48);
+    addScaled(y, i32x4.add(a0, i32x4.shr_s(b0, 4)), s);
+    addScaled(y + 16, i32x4.add(a1, i32x4.shr_s(b1, 4)), s + 16);
+    addScaled(y + 32, i32x4.add(a2, i32x4.shr_s(b2, 4)), s + 32);
+    addScaled(y + 48, i32x4.add(a3, i32x4.shr_s(b3, 4)), s + 48);
     s += STRIP_BYTES;
     sums += 4;
   }
@@ -179,10 +173,10 @@ function strip2(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, gro
       p += 16;
       if (p >= end) break;
     }
-    add(y, i32x4.add(a0, i32x4.shr_s(b0, 2)), s);
-    add(y + 16, i32x4.add(a1, i32x4.shr_s(b1, 2)), s + 16);
-    add(y + 32, i32x4.add(a2, i32x4.shr_s(b2, 2)), s + 32);
-    add(y + 48, i32x4.add(a3, i32x4.shr_s(b3, 2)), s + 48);
+    addScaled(y, i32x4.add(a0, i32x4.shr_s(b0, 2)), s);
+    addScaled(y + 16, i32x4.add(a1, i32x4.shr_s(b1, 2)), s + 16);
+    addScaled(y + 32, i32x4.add(a2, i32x4.shr_s(b2, 2)), s + 32);
+    addScaled(y + 48, i32x4.add(a3, i32x4.shr_s(b3, 2)), s + 48);
     s += STRIP_BYTES;
     sums += 4;
   }

@@ -5,7 +5,7 @@
 // the activations, so that magnitudes are operand 2 of relaxed dot products. 8 bits: a byte a number.
 import { unitBytes } from "../dot/decode";
 import { STEP_BYTES, storeCodes } from "../dot/step";
-import { splat } from "../dot/uniform";
+import { splat } from "../dot/sums";
 import { finishRows } from "../lib/finish";
 import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8, highNibble, lookup } from "../lib/simd";

@@ -1,5 +1,5 @@
 // Rows of assembly/dot: uniform codes, and ternary weights as codes w + 2.
-import { dotGemms, dotKernels, vnniKernels, wholeGemms, wholeGemvs, wideBound } from "./gemm.ts";
+import { dotGemms, dotKernels, productKernels, vnniKernels, wholeGemms, wholeGemvs, wideBound } from "./gemm.ts";
 import { type Core, type Format, type Kind, MAX_DOT_GROUP, UNIFORM_BITS, type UniformBits } from "./row.ts";
 
 // In simd128 sums are 64 times too large (assembly/dot/README.md): 64·127·2^18 = 2130706432 < 2^31.
@@ -14,6 +14,9 @@ const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
   8: `int16 factors: |x1 - 256·x0| <= 257·127 = 32639 <= 32767; ${wideBound}`,
 };
 
+const products2 = "16-bit lanes: 10·2 products of 127·12 = 30480 <= 32767";
+const products4 = "16-bit lanes: 8·2 products of 127·15 = 30480 <= 32767";
+const products8 = "16-bit lanes: 2 products of 127·128 = 32512 <= 32767";
 const bytesBound = "32-bit lanes: 255·127·65536 = 2122383360 < 2^31";
 const twosBound = "32-bit lanes: 4·3·127 of every second 4 columns, 12·127·65536 < 2^31";
 
@@ -55,6 +58,10 @@ export const dot: Core<keyof typeof formats> = {
     ...UNIFORM_BITS.flatMap((bits) =>
       dotKernels(`uniform${bits}`, formats[`uniform${bits}`], [16, 8], UNIFORM_DEPTH[bits]),
     ),
+    ...productKernels("ternary", products2, "uniform2"),
+    ...productKernels("uniform2", products2),
+    ...productKernels("uniform4", products4),
+    ...productKernels("uniform8", products8),
     ...vnniKernels("ternary", twosBound, "uniform2"),
     ...vnniKernels("uniform2", twosBound),
     ...vnniKernels("uniform4", "32-bit lanes: high nibbles in their places, 240·127·65536 = 1997537280 < 2^31"),

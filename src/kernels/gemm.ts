@@ -89,26 +89,39 @@ export function dotGemms(name: string, format: Format): Kernel[] {
   return [...gemmKernels(name, format, "int8", 8), ...gemmKernels(name, format, "f32", 3)];
 }
 
-const mulBound = "16-bit lanes: 10·2 products of 127·12 = 30480 <= 32767";
-
 /** Dot products of one format: int8, and float32 as three passes of it. `core`: the format whose kernels they are. */
 export function dotKernels(
   format: string,
-  { wide, operand }: Format,
+  { wide }: Format,
   tile: readonly [number, number],
   bound: string,
   core = format,
 ): Kernel[] {
+  return bothActivations(format, core, tile, bound, (row, twin) => {
+    if (wide) return [row];
+    return [row, { ...twin("i32"), needs: "relaxed", dot: "i32", bound: gemm32Bound }];
+  });
+}
+
+/** The twin of codes of 2, 4 or 8 bits that adds 16-bit products. */
+export function productKernels(format: string, bound: string, core = format): Kernel[] {
+  return bothActivations(format, core, [16, 8], bound, (_row, twin) => [
+    { ...twin("mul"), dot: "mul", operand: "bytes" },
+  ]);
+}
+
+function bothActivations(
+  format: string,
+  core: string,
+  tile: readonly [number, number],
+  bound: string,
+  rows: (row: Kernel, twin: (suffix: string) => Kernel) => Kernel[],
+): Kernel[] {
   return (["int8", "f32"] as const).flatMap((activation) => {
-    const gemv = { op: "gemv", format, activation, tile } as const;
     const size = tile.join("x");
     const name = `gemv_${format}_${activation}_${size}`;
     const from = `gemv_${core}_int8_${size}`;
-    const row: Kernel = { name, export: from, ...gemv, needs: "simd128", bound };
-    if (wide) return [row];
-    const twin = (suffix: string) => ({ ...row, name: `${name}_${suffix}`, export: `${from}_${suffix}` });
-    const i32: Kernel = { ...twin("i32"), needs: "relaxed", dot: "i32", bound: gemm32Bound };
-    if (operand !== "fields") return [row, i32];
-    return [row, i32, { ...twin("mul"), dot: "mul", operand: "bytes", bound: mulBound }];
+    const row: Kernel = { name, export: from, op: "gemv", format, activation, tile, needs: "simd128", bound };
+    return rows(row, (suffix) => ({ ...row, name: `${name}_${suffix}`, export: `${from}_${suffix}` }));
   });
 }
