@@ -62,7 +62,8 @@ export function isChosen({ kernel, loaded }: Job, n: number): boolean {
   const chosen = (op: Kernel["op"]): Kernel | undefined =>
     suitable(candidates(op, kernel.format, kernel.activation, loaded.variant), loaded.lb.features);
   const gemm = chosen("gemm");
-  return kernel === (gemm && n >= (gemm.fromTokens as number) ? gemm : chosen("gemv"));
+  const gemv = chosen("gemv");
+  return kernel === (gemm && n >= ((gemv?.fromTokens ?? gemm.fromTokens) as number) ? gemm : gemv);
 }
 
 /** What --filter is matched against. */

@@ -4,6 +4,7 @@ import { help, type Options, parse } from "./args.ts";
 import { packedBaseline, plainBaselines, readBaseline } from "./baselines.ts";
 import { type Case, isChosen, type Job, type Loaded, label, Matrices, makeJobs, takes } from "./cases.ts";
 import { benchConv } from "./conv.ts";
+import { benchFewTokens } from "./few.ts";
 import { complaint, makeLayer } from "./layer.ts";
 import { fullBudget, interleave, quickBudget } from "./measure.ts";
 import { Native } from "./native.ts";
@@ -38,7 +39,9 @@ async function main(options: Options): Promise<number> {
   const steps = benchSteps(loaded, module, options.filter, options.quick);
   const convolutions = await benchConv(loaded, options.filter, options.quick);
   if (convolutions === false) bench.failed = true;
-  if (bench.rows.length === 0 && transforms === null && steps === null && convolutions === null && !bench.failed) {
+  const few = benchFewTokens(loaded, options.filter, options.quick);
+  const others = [transforms, steps, convolutions, few];
+  if (bench.rows.length === 0 && others.every((one) => one === null) && !bench.failed) {
     console.error("nothing measured: no case matches --filter");
     return 2;
   }

@@ -34,10 +34,42 @@ function widen(sums: usize, a0: v128, a1: v128, a2: v128, a3: v128, ones: v128):
   v128.store(sums, i32x4.add(v128.load(sums, 48), i32x4.dot_i16x8_s(a3, ones)), 48);
 }
 
-// sums[2 tokens][16 rows] += codes x activations, in 32-bit lanes.
 // @ts-ignore: decorator
 @inline
-function multiply(codes: usize, panel: usize, steps: i32, sums: usize, wide: bool): void {
+function flush8(sums: usize, a: v128, b: v128): void {
+  v128.store(sums, i32x4.add(v128.load(sums), a));
+  v128.store(sums, i32x4.add(v128.load(sums, 16), b), 16);
+}
+
+// y[8] += scales · (sums - less)
+// @ts-ignore: decorator
+@inline
+function scaleRows8(y: usize, scales: usize, a: v128, b: v128, less: i32): void {
+  const c = i32x4.splat(less);
+  addExact(i32x4.sub(a, c), scales, y);
+  addExact(i32x4.sub(b, c), scales + 16, y + 16);
+}
+
+// y[2 tokens][16 rows] += scales · (sums - less): all that is left of a group that one block of codes has.
+// @ts-ignore: decorator
+@inline
+function scaleTile(
+  y: usize, rowBytes: usize, scales: usize, a0: v128, a1: v128, a2: v128, a3: v128, b0: v128, b1: v128, b2: v128, b3: v128,
+  less0: i32, less1: i32,
+): void {
+  scaleRows8(y, scales, a0, a1, less0);
+  scaleRows8(y + 32, scales + 32, a2, a3, less0);
+  scaleRows8(y + rowBytes, scales, b0, b1, less1);
+  scaleRows8(y + rowBytes + 32, scales + 32, b2, b3, less1);
+}
+
+// sums[2 tokens][16 rows] += codes x activations, in 32-bit lanes; or, `direct`, to y at once.
+// @ts-ignore: decorator
+@inline
+function multiply(
+  codes: usize, panel: usize, steps: i32, sums: usize, wide: bool,
+  direct: bool, y: usize, rowBytes: usize, scales: usize, less0: i32, less1: i32,
+): void {
   const zero = i32x4.splat(0);
   let a0 = zero, a1 = zero, a2 = zero, a3 = zero, b0 = zero, b1 = zero, b2 = zero, b3 = zero;
   const end = panel + (<usize>steps << 3);
@@ -56,8 +88,60 @@ function multiply(codes: usize, panel: usize, steps: i32, sums: usize, wide: boo
     codes += STEP_BYTES;
     panel += 8;
   } while (panel < end);
-  flush(sums, a0, a1, a2, a3);
-  flush(sums + 256, b0, b1, b2, b3);
+  if (direct) {
+    scaleTile(y, rowBytes, scales, a0, a1, a2, a3, b0, b1, b2, b3, less0, less1);
+  } else {
+    flush(sums, a0, a1, a2, a3);
+    flush(sums + 256, b0, b1, b2, b3);
+  }
+}
+
+// sums[6 tokens][8 rows] += codes x activations, in 32-bit lanes: as many sums as there are registers, for processors whose dot
+// product takes 4 cycles through its sum and of which two are issued a cycle (AVX-VNNI). Three pairs of tokens, `pairBytes` apart.
+// @ts-ignore: decorator
+@inline
+function multiplySix(
+  codes: usize, panel: usize, pairBytes: usize, steps: i32, sums: usize, sumBytes: usize,
+  direct: bool, y: usize, rowBytes: usize, scales: usize, groupSums: usize, tokenBytes: usize, middle: i32,
+): void {
+  const zero = i32x4.splat(0), end = panel + (<usize>steps << 3);
+  let a0 = zero, a1 = zero, b0 = zero, b1 = zero, c0 = zero, c1 = zero;
+  let d0 = zero, d1 = zero, e0 = zero, e1 = zero, f0 = zero, f1 = zero;
+  let second = panel + pairBytes, third = second + pairBytes;
+  do {
+    const w0 = v128.load(codes), w1 = v128.load(codes, 16);
+    let x = v128.load32_splat(panel);
+    a0 = step(a0, x, w0, true), a1 = step(a1, x, w1, true);
+    x = v128.load32_splat(panel, 4);
+    b0 = step(b0, x, w0, true), b1 = step(b1, x, w1, true);
+    x = v128.load32_splat(second);
+    c0 = step(c0, x, w0, true), c1 = step(c1, x, w1, true);
+    x = v128.load32_splat(second, 4);
+    d0 = step(d0, x, w0, true), d1 = step(d1, x, w1, true);
+    x = v128.load32_splat(third);
+    e0 = step(e0, x, w0, true), e1 = step(e1, x, w1, true);
+    x = v128.load32_splat(third, 4);
+    f0 = step(f0, x, w0, true), f1 = step(f1, x, w1, true);
+    codes += STEP_BYTES;
+    panel += 8;
+    second += 8;
+    third += 8;
+  } while (panel < end);
+  if (direct) {
+    scaleRows8(y, scales, a0, a1, middle * load<i32>(groupSums));
+    scaleRows8(y + rowBytes, scales, b0, b1, middle * load<i32>(groupSums + tokenBytes));
+    scaleRows8(y + 2 * rowBytes, scales, c0, c1, middle * load<i32>(groupSums + 2 * tokenBytes));
+    scaleRows8(y + 3 * rowBytes, scales, d0, d1, middle * load<i32>(groupSums + 3 * tokenBytes));
+    scaleRows8(y + 4 * rowBytes, scales, e0, e1, middle * load<i32>(groupSums + 4 * tokenBytes));
+    scaleRows8(y + 5 * rowBytes, scales, f0, f1, middle * load<i32>(groupSums + 5 * tokenBytes));
+  } else {
+    flush8(sums, a0, a1);
+    flush8(sums + 256, b0, b1);
+    flush8(sums + sumBytes, c0, c1);
+    flush8(sums + sumBytes + 256, d0, d1);
+    flush8(sums + 2 * sumBytes, e0, e1);
+    flush8(sums + 2 * sumBytes + 256, f0, f1);
+  }
 }
 
 // @ts-ignore: decorator
@@ -74,20 +158,36 @@ function product(x: v128, codes: v128): v128 {
   return x;
 }
 
-// The same in 16-bit lanes, `depth` steps at a time; depth and steps are even.
+// The same in 16-bit lanes, `depth` steps at a time; depth and steps are even. Two steps a turn, in blocks of code that a way out
+// which is never taken parts: V8 schedules a block by its results, and would keep the codes of both in registers.
 // @ts-ignore: decorator
 @inline
-function multiplyNarrow(codes: usize, panel: usize, steps: i32, sums: usize, depth: i32, ones: v128): void {
+function multiplyNarrow(
+  codes: usize, panel: usize, steps: i32, sums: usize, depth: i32, ones: v128,
+): void {
   const end = panel + (<usize>steps << 3);
   do {
     const flushEnd = min(panel + (<usize>depth << 3), end);
     let w0 = v128.load(codes), w1 = v128.load(codes, 16), w2 = v128.load(codes, 32), w3 = v128.load(codes, 48);
-    let x = v128.load32_splat(panel), z = v128.load32_splat(panel, 4);
+    let x = v128.load32_splat(panel);
     let a0 = product(x, w0), a1 = product(x, w1), a2 = product(x, w2), a3 = product(x, w3);
-    let b0 = product(z, w0), b1 = product(z, w1), b2 = product(z, w2), b3 = product(z, w3);
-    codes += STEP_BYTES;
-    panel += 8;
-    do {
+    x = v128.load32_splat(panel, 4);
+    let b0 = product(x, w0), b1 = product(x, w1), b2 = product(x, w2), b3 = product(x, w3);
+    while (true) {
+      w0 = v128.load(codes, 256), w1 = v128.load(codes, 272), w2 = v128.load(codes, 288), w3 = v128.load(codes, 304);
+      x = v128.load32_splat(panel, 8);
+      a0 = step(a0, x, w0, false);
+      a1 = step(a1, x, w1, false);
+      a2 = step(a2, x, w2, false);
+      a3 = step(a3, x, w3, false);
+      x = v128.load32_splat(panel, 12);
+      b0 = step(b0, x, w0, false);
+      b1 = step(b1, x, w1, false);
+      b2 = step(b2, x, w2, false);
+      b3 = step(b3, x, w3, false);
+      codes += 2 * STEP_BYTES;
+      panel += 16;
+      if (panel >= flushEnd) break;
       w0 = v128.load(codes), w1 = v128.load(codes, 16), w2 = v128.load(codes, 32), w3 = v128.load(codes, 48);
       x = v128.load32_splat(panel);
       a0 = step(a0, x, w0, false);
@@ -99,9 +199,7 @@ function multiplyNarrow(codes: usize, panel: usize, steps: i32, sums: usize, dep
       b1 = step(b1, x, w1, false);
       b2 = step(b2, x, w2, false);
       b3 = step(b3, x, w3, false);
-      codes += STEP_BYTES;
-      panel += 8;
-    } while (panel < flushEnd);
+    }
     widen(sums, a0, a1, a2, a3, ones);
     widen(sums + 256, b0, b1, b2, b3, ones);
   } while (panel < end);
@@ -155,7 +253,7 @@ export function multiplyPairs(
 ): void {
   for (let pair = 0; pair < pairs; pair++) {
     if (!narrow || depth == 1) {
-      for (let o: usize = 0; o < bytes; o += 64) multiply(codes + o, panel, steps, sums + o, wide);
+      for (let o: usize = 0; o < bytes; o += 64) multiply(codes + o, panel, steps, sums + o, wide, false, 0, 0, 0, 0, 0);
     } else if (depth > 2) {
       for (let o: usize = 0; o < bytes; o += 64) multiplyNarrow(codes + o, panel, steps, sums + o, depth, ones);
     } else {
@@ -163,6 +261,38 @@ export function multiplyPairs(
     }
     panel += pairBytes;
     sums += sumBytes;
+  }
+}
+
+// y[n][rows of a tile] += scales · (an unpacked tile x tokens - middle · Σ x) of a group that is one block. y, rowBytes from token to
+// token; scales, `pitch` from strip to strip; groupSums, tokenBytes from token to token.
+// @ts-ignore: decorator
+@inline
+function multiplyGroup(
+  codes: usize, bytes: usize, panel: usize, pairBytes: usize, n: i32, steps: i32, six: bool, y: usize, rowBytes: usize,
+  scales: usize, pitch: usize, groupSums: usize, tokenBytes: usize, middle: i32,
+): void {
+  let t = 0;
+  if (six) for (; t + 6 <= n; t += 6) {
+    for (let o: usize = 0; o < bytes; o += 32) {
+      multiplySix(
+        codes + o, panel, pairBytes, steps, 0, 0, true, y + o, rowBytes, scales + (o >> 6) * pitch + (o & 32), groupSums,
+        tokenBytes, middle,
+      );
+    }
+    panel += 3 * pairBytes;
+    y += 6 * rowBytes;
+    groupSums += 6 * tokenBytes;
+  }
+  for (; t < n; t += 2) {
+    const less0 = middle * load<i32>(groupSums), less1 = middle * load<i32>(groupSums + tokenBytes);
+    let g = scales;
+    for (let o: usize = 0; o < bytes; o += 64, g += pitch) {
+      multiply(codes + o, panel, steps, 0, false, true, y + o, rowBytes, g, less0, less1);
+    }
+    panel += pairBytes;
+    y += 2 * rowBytes;
+    groupSums += 2 * tokenBytes;
   }
 }
 
@@ -192,6 +322,15 @@ function gemm(
   const ofTiles = kind == SIGNS || kind == E8P || kind == E81B; // scales as lib/layout.ts has them
   // Bytes from the scales of a strip to those of the next one.
   const pitch: usize = ofTiles || shared || rowScales ? STRIP_BYTES : <usize>groups * STRIP_BYTES;
+  // Six tokens at a time where a dot product with 32-bit sums is AVX-VNNI's.
+  let six = false;
+  if (ASC_FEATURE_RELAXED_SIMD && exact32 && !wide) six = n >= 6 && dot_sign(byteCols >>> 31) > 0;
+  // 32-bit sums of a group that is one block go to y as they are, unless something is to be done to them. (With 16-bit lanes and int16
+  // that was within 3 % of summing them in memory first.)
+  let direct = false;
+  if (ASC_FEATURE_RELAXED_SIMD && exact32 && !wide) {
+    direct = groupByteCols * perUnit <= BLOCK_STEPS && !shared && !rowScales && parts == 1;
+  }
   for (let row = rowBegin; row < rowEnd; row += TILE_ROWS) {
     const height = tileHeight(row, paddedRows), bytes = <usize>height << 2;
     const out = y + (<usize>row << 2);
@@ -199,6 +338,19 @@ function gemm(
     let s = shared ? scales : scales + groupStart(row, rowScales ? 1 : groups), groupSums = sums;
     for (let group = 0; group < byteCols; group += groupByteCols) {
       const groupEnd = min(group + groupByteCols, byteCols);
+      if (ASC_FEATURE_RELAXED_SIMD && exact32 && !wide) {
+        if (direct) {
+          const units = groupEnd - group, x = panel + <usize>(group * perUnit) * 8;
+          if (bytes8) unpackWhole(stripAt(w, row, byteCols, group, 8), byteCols, height, units, scratch, sign, 0);
+          else unpack(w, row, height, byteCols, group, units, scratch, kind, extra, group / groupByteCols);
+          multiplyGroup(
+            scratch, bytes, x, pairBytes, n, units * perUnit, six, out, rowBytes, s, pitch, groupSums, tokenBytes, middle,
+          );
+          s += ofTiles ? bytes : STRIP_BYTES;
+          groupSums += 4;
+          continue;
+        }
+      }
       memory.fill(totals, 0, <usize>n << 8);
       for (let block = group; block < groupEnd; block += blockUnits) {
         const units = min(blockUnits, groupEnd - block), steps = units * perUnit;
@@ -207,7 +359,19 @@ function gemm(
           if (bytes8) unpackWhole(stripAt(w, row, byteCols, block, 8), byteCols, height, units, scratch, sign, part);
           else if (wide) unpackWide(w, row, height, byteCols, block, units, scratch, kind, extra, 0);
           else unpack(w, row, height, byteCols, block, units, scratch, kind, extra, group / groupByteCols);
-          multiplyPairs(scratch, bytes, x, pairBytes, n >> 1, steps, totals, 512, flushDepth, ones, narrow, wide);
+          let t = 0;
+          if (ASC_FEATURE_RELAXED_SIMD && exact32 && !wide) {
+            if (six) for (; t + 6 <= n; t += 6) {
+              const from = x + <usize>(t >> 1) * pairBytes, to = totals + (<usize>t << 8);
+              for (let o: usize = 0; o < bytes; o += 32) {
+                multiplySix(scratch + o, from, pairBytes, steps, to + o, 512, false, 0, 0, 0, 0, 0, 0);
+              }
+            }
+          }
+          multiplyPairs(
+            scratch, bytes, x + <usize>(t >> 1) * pairBytes, pairBytes, (n - t) >> 1, steps, totals + (<usize>t << 8), 512,
+            flushDepth, ones, narrow, wide,
+          );
         }
       }
       for (let t = 0; t < n; t++) {

@@ -7,7 +7,7 @@ import { finishRows } from "../lib/finish";
 import { STRIP_BYTES, stripStart } from "../lib/layout";
 import { hidden, hiddenSplat8 } from "../lib/simd";
 import { unitBytes } from "./decode";
-import { addScaled, centring, dot16 } from "./sums";
+import { addScaled, centring, dot16, splat } from "./sums";
 
 // acc + sums in 16-bit lanes.
 // @ts-ignore: decorator
@@ -82,7 +82,8 @@ function highBytes(sum: v128, v: v128, m1: v128, m2: v128, m3: v128, x: v128, y:
 }
 
 // Of all functions below: y[16] = Σ over groups of scales · Σ x·(code - centre), of the strip of 16 rows at v; n = byteCols. y is in
-// memory: registers are few. Activations are broadcast by loads, which take no vector instruction on x86.
+// memory: registers are few. Relaxed loops have activations broadcast by loads, which take no vector instruction on x86; those of int16,
+// of which there are twice as many, take them from lanes, which is fewer instructions.
 // @ts-ignore: decorator
 @inline
 function strip2(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, groupByteCols: i32): void {
@@ -134,14 +135,13 @@ function strip2(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, gro
       // Every word is loaded twice, from an address that looks like another: kept, they would push others out of registers.
       let q = v + <usize>(n >>> 31);
       do {
-        let x0 = v128.load32_splat(p), x1 = v128.load32_splat(p, 8);
-        let x2 = v128.load32_splat(p, 16), x3 = v128.load32_splat(p, 24);
+        const x = v128.load(p), z = v128.load(p, 16);
+        let x0 = splat(x, 0), x1 = splat(x, 2), x2 = splat(z, 0), x3 = splat(z, 2);
         a0 = lowBytes(a0, v128.load(v), m0, m1, m2, m3, x0, x1, x2, x3);
         a1 = lowBytes(a1, v128.load(v, 16), m0, m1, m2, m3, x0, x1, x2, x3);
         a2 = lowBytes(a2, v128.load(v, 32), m0, m1, m2, m3, x0, x1, x2, x3);
         a3 = lowBytes(a3, v128.load(v, 48), m0, m1, m2, m3, x0, x1, x2, x3);
-        x0 = v128.load32_splat(p, 4), x1 = v128.load32_splat(p, 12);
-        x2 = v128.load32_splat(p, 20), x3 = v128.load32_splat(p, 28);
+        x0 = splat(x, 1), x1 = splat(x, 3), x2 = splat(z, 1), x3 = splat(z, 3);
         a0 = highBytes(a0, v128.load(q), m1, m2, m3, x0, x1, x2, x3);
         a1 = highBytes(a1, v128.load(q, 16), m1, m2, m3, x0, x1, x2, x3);
         a2 = highBytes(a2, v128.load(q, 32), m1, m2, m3, x0, x1, x2, x3);
@@ -332,8 +332,7 @@ function wideStrip4(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32,
     const end = p + (<usize>min(groupByteCols, n - group) << 4);
     let a0 = centring(sums, 4), a1 = a0, a2 = a0, a3 = a0;
     do {
-      const x = v128.load32_splat(p), z = v128.load32_splat(p, 4);
-      const u = v128.load32_splat(p, 8), t = v128.load32_splat(p, 12);
+      const all = v128.load(p), x = splat(all, 0), z = splat(all, 1), u = splat(all, 2), t = splat(all, 3);
       a0 = wide4(a0, v128.load(v), mask, x, z, u, t);
       a1 = wide4(a1, v128.load(v, 16), mask, x, z, u, t);
       a2 = wide4(a2, v128.load(v, 32), mask, x, z, u, t);
@@ -370,14 +369,12 @@ function strip8(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, gro
     const units = min(groupByteCols, n - group), end = p + (<usize>units << 4), blocksEnd = p + (<usize>(units & ~1) << 4);
     let a0 = centring(sums, 8), a1 = a0, a2 = a0, a3 = a0;
     while (p < blocksEnd) {
-      let x = v128.load32_splat(p), z = v128.load32_splat(p, 4);
-      let u = v128.load32_splat(p, 8), t = v128.load32_splat(p, 12);
+      let all = v128.load(p), x = splat(all, 0), z = splat(all, 1), u = splat(all, 2), t = splat(all, 3);
       a0 = words8(a0, v128.load(v), v128.load(v, 64), x, z, u, t);
       a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x, z, u, t);
       a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x, z, u, t);
       a3 = words8(a3, v128.load(v, 48), v128.load(v, 112), x, z, u, t);
-      x = v128.load32_splat(p, 16), z = v128.load32_splat(p, 20);
-      u = v128.load32_splat(p, 24), t = v128.load32_splat(p, 28);
+      all = v128.load(p, 16), x = splat(all, 0), z = splat(all, 1), u = splat(all, 2), t = splat(all, 3);
       a0 = words8(a0, v128.load(v, 128), v128.load(v, 192), x, z, u, t);
       a1 = words8(a1, v128.load(v, 144), v128.load(v, 208), x, z, u, t);
       a2 = words8(a2, v128.load(v, 160), v128.load(v, 224), x, z, u, t);
@@ -386,8 +383,7 @@ function strip8(v: usize, s: usize, p: usize, sums: usize, y: usize, n: i32, gro
       p += 32;
     }
     if (p < end) {
-      const x = v128.load32_splat(p), z = v128.load32_splat(p, 4);
-      const u = v128.load32_splat(p, 8), t = v128.load32_splat(p, 12);
+      const all = v128.load(p), x = splat(all, 0), z = splat(all, 1), u = splat(all, 2), t = splat(all, 3);
       a0 = words8(a0, v128.load(v), v128.load(v, 64), x, z, u, t);
       a1 = words8(a1, v128.load(v, 16), v128.load(v, 80), x, z, u, t);
       a2 = words8(a2, v128.load(v, 32), v128.load(v, 96), x, z, u, t);

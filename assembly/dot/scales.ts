@@ -5,13 +5,24 @@ import { STRIP_BYTES, stripStart } from "../lib/layout";
 // What a record has: a half a group; a byte of E8M0 or E4M3 a group; a half and int8 multipliers; a half and nibbles.
 const HALVES = 0, E8M0 = 1, E4M3 = 2, BYTES = 3, NIBBLES = 4;
 
-// Four halves, each in the low half of a lane: their bits in place, times 2^112 for the bias of the exponent.
+// Four halves in the high halves of lanes, times f: sign, exponent and mantissa in their places, and 2^112 for the bias of the exponent.
+// f = 2^112 · a power of two.
 // @ts-ignore: decorator
 @inline
-function half(bits: v128): v128 {
-  const magnitude = i32x4.shl(v128.and(bits, i32x4.splat(0x7fff)), 13);
-  const sign = i32x4.shl(v128.and(bits, i32x4.splat(0x8000)), 16);
-  return v128.or(f32x4.mul(magnitude, f32x4.splat(5.192296858534828e33)), sign);
+function half(high: v128, f: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shr_s(high, 3), i32x4.splat(<i32>0x8fffe000)), f);
+}
+
+// Eight halves at p, four of them in the high halves of lanes.
+// @ts-ignore: decorator
+@inline
+function firstHalves(v: v128): v128 {
+  return v128.shuffle<i16>(i16x8.splat(0), v, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+// @ts-ignore: decorator
+@inline
+function lastHalves(v: v128): v128 {
+  return v128.shuffle<i16>(i16x8.splat(0), v, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
 // Four rows of E8M0, half of each: 2^(e - 128), whose exponent field is e - 1, or of 0 and 1 the denormals 2^-128 and 2^-127.
@@ -49,18 +60,20 @@ export function expand_scales(
   const shifted = offsets != 0, heads: usize = kind == E8M0 || kind == E4M3 ? 0 : shifted ? 64 : 32;
   const each: usize = kind == HALVES ? 0 : kind == BYTES && shifted ? 32 : 16;
   const records = groups / perRecord;
-  const f = f32x4.splat(factor), low = i8x16.splat(15);
+  // 2^112 takes the bias of a half's exponent to that of float32.
+  const bias = f32x4.splat(5.192296858534828e33), f = f32x4.mul(bias, f32x4.splat(factor)), low = i8x16.splat(15);
   let p = packed + <usize>((rowBegin >> 4) * records) * (heads + <usize>perRecord * each);
   let s = scales + stripStart(rowBegin, groups), o = offsets + stripStart(rowBegin, groups);
   for (let row = rowBegin; row < rowEnd; row += 16) {
     for (let record = 0; record < records; record++) {
       let d0 = f, d1 = f, d2 = f, d3 = f, m0 = f, m1 = f, m2 = f, m3 = f;
       if (heads != 0) {
-        d0 = f32x4.mul(half(v128.load16x4_u(p)), f), d1 = f32x4.mul(half(v128.load16x4_u(p, 8)), f);
-        d2 = f32x4.mul(half(v128.load16x4_u(p, 16)), f), d3 = f32x4.mul(half(v128.load16x4_u(p, 24)), f);
+        let v = v128.load(p);
+        d0 = half(firstHalves(v), f), d1 = half(lastHalves(v), f);
+        v = v128.load(p, 16), d2 = half(firstHalves(v), f), d3 = half(lastHalves(v), f);
         if (shifted) {
-          m0 = half(v128.load16x4_u(p, 32)), m1 = half(v128.load16x4_u(p, 40));
-          m2 = half(v128.load16x4_u(p, 48)), m3 = half(v128.load16x4_u(p, 56));
+          v = v128.load(p, 32), m0 = half(firstHalves(v), bias), m1 = half(lastHalves(v), bias);
+          v = v128.load(p, 48), m2 = half(firstHalves(v), bias), m3 = half(lastHalves(v), bias);
         }
         p += heads;
       }

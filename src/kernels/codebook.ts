@@ -6,6 +6,9 @@ const INDEX_BITS: readonly IndexBits[] = [2, 3, 4];
 // |q| <= 127 over int16 entries: 127·32767·512 < 2^31.
 const MAX_I16_GROUP = 512;
 
+// Tokens from which on gemm executes fewer instructions than as many gemvs (npm run count).
+const GEMM_FROM: Readonly<Record<IndexBits, number>> = { 2: 8, 3: 4, 4: 6 };
+
 const bytesBound = "16-bit lanes: 4 steps of 2·127·32 = 32512 <= 32767, or 1 of 2·127·127 for larger entries";
 
 const bytes = { layout: "words", maxGroup: MAX_DOT_GROUP, operand: "quads" } as const;
@@ -58,9 +61,9 @@ function rowsKind(bits: IndexBits): Kind {
 export const codebook: Core<keyof typeof formats> = {
   formats,
   kernels: [
-    ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}`, formats[`codebook${bits}`])),
-    ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}_i16`, formats[`codebook${bits}_i16`])),
-    ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}_rows`, formats[`codebook${bits}_rows`])),
+    ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}`, formats[`codebook${bits}`], GEMM_FROM[bits], 2)),
+    ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}_i16`, formats[`codebook${bits}_i16`], 4, 2)),
+    ...INDEX_BITS.flatMap((bits) => dotGemms(`codebook${bits}_rows`, formats[`codebook${bits}_rows`], 4, 2)),
     ...INDEX_BITS.flatMap((bits) => dotKernels(`codebook${bits}`, formats[`codebook${bits}`], [16, 8], bytesBound)),
     ...INDEX_BITS.flatMap((bits) =>
       dotKernels(`codebook${bits}_i16`, formats[`codebook${bits}_i16`], [16, 8], wideBound),

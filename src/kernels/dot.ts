@@ -14,6 +14,19 @@ const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
   8: `int16 factors: |x1 - 256·x0| <= 257·127 = 32639 <= 32767; ${wideBound}`,
 };
 
+/**
+ * Tokens from which on gemm is faster: int8, f32, and int8 with 32-bit sums. Timed on x86 without AVX-VNNI in turns with as many gemvs
+ * of weights in a second-level cache, in both binaries; with 32-bit sums from counts (assembly/dot/README.md).
+ */
+const GEMM_FROM: Readonly<Record<UniformBits, readonly [number, number, number]>> = {
+  2: [8, 3, 8],
+  3: [2, 2, 4],
+  4: [10, 4, 8],
+  5: [4, 2, 4],
+  6: [4, 2, 4],
+  8: [10, 4, 10],
+};
+
 const products2 = "16-bit lanes: 10·2 products of 127·12 = 30480 <= 32767";
 const products4 = "16-bit lanes: 8·2 products of 127·15 = 30480 <= 32767";
 const products8 = "16-bit lanes: 2 products of 127·128 = 32512 <= 32767";
@@ -68,7 +81,7 @@ export const dot: Core<keyof typeof formats> = {
     ...wholeGemvs("uniform8", bytesBound),
     ...wholeGemms("uniform8", bytesBound),
     ...dotGemms("ternary", formats.ternary),
-    ...UNIFORM_BITS.flatMap((bits) => dotGemms(`uniform${bits}`, formats[`uniform${bits}`])),
+    ...UNIFORM_BITS.flatMap((bits) => dotGemms(`uniform${bits}`, formats[`uniform${bits}`], ...GEMM_FROM[bits])),
   ],
   kinds: {
     UNIFORM2: uniformKind(2),

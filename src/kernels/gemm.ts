@@ -84,9 +84,9 @@ export function vnniKernels(format: string, bound: string, core = format): Kerne
   }));
 }
 
-/** The same, from so many tokens on; with float32 activations a token counts three times. */
-export function dotGemms(name: string, format: Format): Kernel[] {
-  return [...gemmKernels(name, format, "int8", 8), ...gemmKernels(name, format, "f32", 3)];
+/** The same, of each activation from so many tokens on: with float32 activations a token counts three times. */
+export function dotGemms(name: string, format: Format, int8 = 8, f32 = 3, int8With32 = int8): Kernel[] {
+  return [...gemmKernels(name, format, "int8", int8, int8With32), ...gemmKernels(name, format, "f32", f32)];
 }
 
 /** Dot products of one format: int8, and float32 as three passes of it. `core`: the format whose kernels they are. */

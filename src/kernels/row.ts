@@ -58,7 +58,8 @@ export interface Kernel<Name extends string = string> {
   readonly tile: readonly [rows: number, inner: number];
   /**
    * gemm: from how many tokens on it is used; below, unpacking costs more than a pass a token. Infinity: only when it is
-   * asked for by name. Measured with `npm run bench`; both ways give the same bits.
+   * asked for by name. Measured with `npm run bench`; both ways give the same bits. gemv: the same where this twin runs, if that is
+   * another number.
    */
   readonly fromTokens?: number;
   /**

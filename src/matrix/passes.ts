@@ -53,7 +53,7 @@ export interface Choice {
 export function chooseKernels(engine: Engine, { format, activation, kernel: forced }: MatrixSpec): Choice {
   const gemv = engine.kernel("gemv", format, activation, forced) as Kernel;
   const gemm = engine.kernel("gemm", format, activation, forced);
-  let fromTokens = gemm?.fromTokens ?? Number.POSITIVE_INFINITY;
+  let fromTokens = gemv.fromTokens ?? gemm?.fromTokens ?? Number.POSITIVE_INFINITY;
   if (forced !== undefined) fromTokens = forced === gemm?.name ? 2 : Number.POSITIVE_INFINITY;
   const gemmKernel = Number.isFinite(fromTokens) ? (gemm as Kernel).name : gemv.name;
   return { gemv, gemm, fromTokens, kernel: gemv.name, gemmKernel };
