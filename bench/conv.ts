@@ -145,12 +145,12 @@ const sleep = (time: number): Promise<void> => new Promise((done) => setTimeout(
 
 /** Milliseconds of a call of each: medians over rounds, in turn, once V8 has optimised all. */
 async function time(cases: readonly ConvCase[], rounds: number): Promise<number[]> {
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < 10; i++) {
     for (const { run } of cases) {
       for (const end = performance.now() + 12; performance.now() < end; ) await run();
     }
     // A compiler in the background may need this thread's processor.
-    await sleep(60);
+    await sleep(150);
   }
   const samples = cases.map((): number[] => []);
   for (let round = 0; round < rounds; round++) {

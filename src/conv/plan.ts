@@ -9,6 +9,8 @@ import { panelPixel } from "./weights.ts";
 /** Bytes of a panel of activations, and of the products of a block of tiles: second-level caches hold them. */
 const PANEL = 131072;
 const PRODUCTS = 600000;
+/** Tiles of a block at least: transformed weights of many channels come from farther away, once a block. */
+const LEAST_TILES = 16;
 /** Units for each thread, where the map has so many rows or tiles. */
 const UNITS = 4;
 /** Of sums and what transforms need: 84 vectors, sums of 7 x 7 x 16. */
@@ -76,7 +78,7 @@ function planTiles(
   const frequencies = taps.length ** 2;
   const channels = Math.ceil(inChannels / 8) * 8;
   const outputs = Math.ceil(outChannels / 16) * 16;
-  const cached = Math.max(6, even(PRODUCTS / (frequencies * 4 * outputs)));
+  const cached = Math.max(LEAST_TILES, even(PRODUCTS / (frequencies * 4 * outputs)));
   const shared = threads === 1 ? tiles : Math.ceil(tiles / (UNITS * threads));
   const unit = Math.min(cached, Math.max(2, Math.ceil(Math.min(tiles, shared) / 2) * 2));
   const xPlane = apart(unit * channels * 2);
