@@ -14,4 +14,5 @@ export { type OpenAiOptions, openai } from "./openai.ts";
 export type { QuantizeAs, QuantizeFormat } from "./quantize.ts";
 export { ContextError, type Prompt, Session } from "./session.ts";
 export { type Message, TemplateError } from "./template.ts";
+export type { Pooling } from "./tensors.ts";
 export type { Tokenizer } from "./tokenizer.ts";

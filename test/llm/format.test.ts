@@ -114,7 +114,7 @@ t("wrong formats", async () => {
   await rejectsWith(
     loading(() => "q4"),
     RangeError,
-    "load: format: model.layers.0",
+    "load: format: model.embed_tokens.weight: expected one of uniform2",
   );
   await rejectsWith(load(lb, {}, { formats: "uniform4" } as LoadOptions), TypeError, 'did you mean "format"?');
   is(lb.memory.used, used);
