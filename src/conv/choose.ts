@@ -37,7 +37,8 @@ export function refusal(algorithm: Algorithm, { shape, most }: Wanted): string |
     return groups === inChannels && groups === outChannels ? undefined : "as many groups as channels in and out";
   }
   if (kernelY !== 3 || kernelX !== 3) return "a kernel of 3 x 3";
-  if (strideY * strideX !== 1 || dilationY * dilationX !== 1) return "stride 1 and dilation 1";
+  if (strideY * strideX !== 1 || dilationY * dilationX !== 1 || shape.spreadY * shape.spreadX !== 1)
+    return "stride 1 and dilation 1";
   if (groups !== 1) return "one group";
   const { bound } = SFC[algorithm];
   return most < bound ? undefined : `sums below ${bound} (the largest could be ${most})`;

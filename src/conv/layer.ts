@@ -20,7 +20,16 @@ import { OPERAND, type Word, writeRecord } from "./record.ts";
 import { checkShape, place, type Shape, type ShapeOptions } from "./shape.ts";
 import { CONSTANTS_AT, type Spec, scaleAt, weightBytes, weightsAt, writeWeights } from "./spec.ts";
 import { addressOf, type CodeOptions, checkCodes, codesOf, MAX_SIDE, pitchOf, shapeOf, Tensor } from "./tensor.ts";
-import { BITS, type Bits, checkWeights, filterLength, filterSums, quantizeWeights, shapeText } from "./weights.ts";
+import {
+  BITS,
+  type Bits,
+  checkWeights,
+  filterLength,
+  filterSums,
+  quantizeWeights,
+  shapeText,
+  transposeWeights,
+} from "./weights.ts";
 
 /** What follows a convolution, and how it is computed. */
 export interface LayerOptions extends ShapeOptions {
@@ -57,6 +66,7 @@ export interface PackOptions extends LayerOptions {
 
 const SHAPE_NAMES: OptionNames<ShapeOptions> = {
   ...{ inChannels: [], outChannels: [], kernel: [], stride: [], dilation: [], padding: [], groups: [] },
+  ...{ transposed: [], outputPadding: [] },
 };
 const LAYER_NAMES: OptionNames<LayerOptions> = {
   ...SHAPE_NAMES,
@@ -85,7 +95,8 @@ export function quantize(lb: Lowbit, w: Float32Array, options: QuantizeOptions):
   const shape = checkShape(where, given);
   const bits = checkBits(`${where}: bits`, given.bits ?? 8);
   const scales = checkChoice(`${where}: scales`, given.scales ?? "filter", ["filter", "tensor"] as const);
-  const floats = checkFloats(`${where}: w`, w, shape.outChannels * filterLength(shape), shapeText(shape));
+  const all = checkFloats(`${where}: w`, w, shape.outChannels * filterLength(shape), shapeText(shape));
+  const floats = shape.transposed ? transposeWeights(all, shape) : all;
   return new Conv2d(
     engine,
     makeSpec(where, engine, given, shape, bits, quantizeWeights(where, floats, shape, bits, scales)),
@@ -103,12 +114,10 @@ export function pack(lb: Lowbit, options: PackOptions): Conv2d {
   const engine = convEngineOf(where, lb);
   const shape = checkShape(where, given);
   const bits = checkBits(`${where}: bits`, given.bits ?? 8);
-  const codes = checkWeights(`${where}: codes`, given.codes, shape, bits);
+  const all = checkWeights(`${where}: codes`, given.codes, shape, bits);
+  const codes = shape.transposed ? transposeWeights(all, shape) : all.slice();
   const scales = checkScales(`${where}: scales`, given.scales, shape);
-  return new Conv2d(
-    engine,
-    makeSpec(where, engine, given, shape, bits, { codes: codes.slice(), scales: scales.slice() }),
-  );
+  return new Conv2d(engine, makeSpec(where, engine, given, shape, bits, { codes, scales: scales.slice() }));
 }
 
 function checkBits(where: string, value: unknown): Bits {
@@ -269,7 +278,11 @@ export class Conv2d {
       ...{ groups: shape.groups, groupIn: shape.groupIn, groupOut: shape.groupOut },
       ...{ strideY: shape.strideY, strideX: shape.strideX, dilationY: shape.dilationY, dilationX: shape.dilationX },
       ...{ kernelY: shape.kernelY, kernelX: shape.kernelX, padTop: placed.top, padLeft: placed.left },
-      ...{ spreadY: 1, spreadX: 1, operand: spec.algorithm === "direct" ? OPERAND[spec.operand] : OPERAND.wide },
+      ...{
+        spreadY: shape.spreadY,
+        spreadX: shape.spreadX,
+        operand: spec.algorithm === "direct" ? OPERAND[spec.operand] : OPERAND.wide,
+      },
       ...plan.words,
     };
     // Memory may grow here, and then its views are others.
@@ -282,18 +295,20 @@ export class Conv2d {
     return out;
   }
 
-  /** The weights: code · scale [outChannels, inChannels / groups, kernelY, kernelX]. */
+  /** The weights, code · scale, in the order in which they were given. */
   dequantize(): Float32Array {
     this.#live("Conv2d.dequantize");
     const spec = this.#spec;
     const length = filterLength(spec.shape);
-    return Float32Array.from(spec.codes, (code, i) => code * scaleAt(spec, Math.floor(i / length)));
+    const w = Float32Array.from(spec.codes, (code, i) => code * scaleAt(spec, Math.floor(i / length)));
+    return spec.shape.transposed ? transposeWeights(w, spec.shape, true) : w;
   }
 
-  /** A copy of the codes. */
+  /** A copy of the codes, in the order in which they were given. */
   codes(): Int8Array {
     this.#live("Conv2d.codes");
-    return this.#spec.codes.slice();
+    const { codes, shape } = this.#spec;
+    return shape.transposed ? transposeWeights(codes, shape, true) : codes.slice();
   }
 
   /** A copy of the scales: [outChannels] or [1]. */

@@ -22,6 +22,13 @@ export interface ShapeOptions {
   readonly padding?: Padding;
   /** Channels fall into so many groups that do not see each other. Default 1; as many as channels: depthwise. */
   readonly groups?: number;
+  /**
+   * The transpose of a convolution: every pixel of the input adds a kernel of outputs, `stride` apart, of which `padding` are cut off;
+   * "same" leaves stride times the input. Weights are [inChannels, outChannels / groups, kernelY, kernelX]. Default false.
+   */
+  readonly transposed?: boolean;
+  /** Outputs more at the end of a transposed convolution, less than its stride. Default 0. */
+  readonly outputPadding?: number | readonly [number, number];
 }
 
 export interface Shape {
@@ -36,6 +43,12 @@ export interface Shape {
   readonly strideX: number;
   readonly dilationY: number;
   readonly dilationX: number;
+  readonly transposed: boolean;
+  /** Distance of pixels of the input, zero points between: the stride of a transposed convolution, whose own is 1 then. */
+  readonly spreadY: number;
+  readonly spreadX: number;
+  readonly endY: number;
+  readonly endX: number;
   readonly padding: "valid" | "same" | readonly [number, number, number, number];
 }
 
@@ -57,17 +70,26 @@ export function checkShape(where: string, given: Partial<ShapeOptions>): Shape {
   const [kernelY, kernelX] = pair(`${where}: kernel`, given.kernel);
   const [strideY, strideX] = pair(`${where}: stride`, given.stride ?? 1);
   const [dilationY, dilationX] = pair(`${where}: dilation`, given.dilation ?? 1);
+  const transposed = given.transposed ?? false;
+  if (typeof transposed !== "boolean") throw typeError(`${where}: transposed`, "a boolean", transposed);
+  const [endY, endX] = pair(`${where}: outputPadding`, given.outputPadding ?? 0, 0);
+  if (transposed ? endY >= strideY || endX >= strideX : endY + endX > 0) {
+    const expected = transposed ? "less than the stride" : "0, since transposed is not set";
+    throw rangeError(`${where}: outputPadding`, expected, `${endY} and ${endX}`);
+  }
   return {
     ...{ inChannels, outChannels, groups, groupIn: inChannels / groups, groupOut: outChannels / groups },
-    ...{ kernelY, kernelX, strideY, strideX, dilationY, dilationX },
+    ...{ kernelY, kernelX, dilationY, dilationX, transposed, endY, endX },
+    ...{ strideY: transposed ? 1 : strideY, strideX: transposed ? 1 : strideX },
+    ...{ spreadY: transposed ? strideY : 1, spreadX: transposed ? strideX : 1 },
     padding: checkPadding(`${where}: padding`, given.padding ?? "valid"),
   };
 }
 
-function pair(where: string, value: unknown): readonly [number, number] {
+function pair(where: string, value: unknown, least = 1): readonly [number, number] {
   const [y, x, ...rest] = Array.isArray(value) ? (value as unknown[]) : [value, value];
   if (rest.length > 0) throw rangeError(where, "a number or two", `${rest.length + 2}`);
-  return [checkInteger(where, y, 1, MOST_TAPS), checkInteger(where, x, 1, MOST_TAPS)];
+  return [checkInteger(where, y, least, MOST_TAPS), checkInteger(where, x, least, MOST_TAPS)];
 }
 
 function checkPadding(where: string, value: unknown): Shape["padding"] {
@@ -92,8 +114,40 @@ export interface Placed {
   readonly left: number;
 }
 
-/** The size of the output and the border before it. */
+/** The size of the output and the border before the input, whose pixels are spread where the convolution is transposed. */
 export function place(where: string, shape: Shape, height: number, width: number): Placed {
+  return shape.transposed ? placeTransposed(where, shape, height, width) : placeForward(where, shape, height, width);
+}
+
+function placeTransposed(where: string, shape: Shape, height: number, width: number): Placed {
+  const { padding } = shape;
+  const axis = (
+    size: number,
+    taps: number,
+    stride: number,
+    dilation: number,
+    cuts: readonly [number, number],
+    end: number,
+  ) => {
+    const reach = (taps - 1) * dilation;
+    const whole = (size - 1) * stride + reach + 1;
+    if (padding === "same")
+      return { out: size * stride, before: reach - Math.floor(Math.max(0, reach + 1 - stride) / 2) };
+    if (cuts[0] > reach) throw rangeError(`${where}: padding`, `at most ${reach} before the output`, String(cuts[0]));
+    return { out: whole - cuts[0] - cuts[1] + end, before: reach - cuts[0] };
+  };
+  const [top, left, bottom, right] = typeof padding === "string" ? [0, 0, 0, 0] : padding;
+  const y = axis(height, shape.kernelY, shape.spreadY, shape.dilationY, [top, bottom], shape.endY);
+  const x = axis(width, shape.kernelX, shape.spreadX, shape.dilationX, [left, right], shape.endX);
+  return checkPlaced(where, { height: y.out, width: x.out, top: y.before, left: x.before }, height, width);
+}
+
+function checkPlaced(where: string, placed: Placed, height: number, width: number): Placed {
+  if (placed.height >= 1 && placed.width >= 1) return placed;
+  throw rangeError(where, "a map that the kernel fits on with its border", `${height} x ${width}`);
+}
+
+function placeForward(where: string, shape: Shape, height: number, width: number): Placed {
   const { padding } = shape;
   const axis = (size: number, taps: number, stride: number, dilation: number, before: number, after: number) => {
     const reach = (taps - 1) * dilation + 1;
@@ -106,8 +160,5 @@ export function place(where: string, shape: Shape, height: number, width: number
   const [top, left, bottom, right] = typeof padding === "string" ? [0, 0, 0, 0] : padding;
   const y = axis(height, shape.kernelY, shape.strideY, shape.dilationY, top, bottom);
   const x = axis(width, shape.kernelX, shape.strideX, shape.dilationX, left, right);
-  if (y.out < 1 || x.out < 1) {
-    throw rangeError(where, "a map that the kernel fits on with its border", `${height} x ${width}`);
-  }
-  return { height: y.out, width: x.out, top: y.before, left: x.before };
+  return checkPlaced(where, { height: y.out, width: x.out, top: y.before, left: x.before }, height, width);
 }

@@ -150,3 +150,27 @@ export function packDepthwise(codes: Int8Array, { outChannels, kernelY, kernelX 
     for (let tap = 0; tap < taps; tap++) to[block + (tap >> 1) * 32 + (tap & 1)] = codes[k * taps + tap] as number;
   }
 }
+
+/**
+ * Weights of a transposed convolution [inChannels][outChannels / groups][taps] as those of the convolution of the spread input
+ * [outChannels][inChannels / groups][taps], the taps in reverse; `back` makes the first of the second.
+ */
+export function transposeWeights<T extends Float32Array | Int8Array>(w: T, shape: Shape, back = false): T {
+  const { groups, groupIn, groupOut, kernelY, kernelX } = shape;
+  const taps = kernelY * kernelX;
+  const out = w.slice() as T;
+  for (let group = 0; group < groups; group++) {
+    for (let c = 0; c < groupIn; c++) {
+      for (let k = 0; k < groupOut; k++) {
+        const there = ((group * groupIn + c) * groupOut + k) * taps;
+        const here = ((group * groupOut + k) * groupIn + c) * taps;
+        for (let tap = 0; tap < taps; tap++) {
+          const [from, to] = [there + tap, here + taps - 1 - tap];
+          if (back) out[from] = w[to] as number;
+          else out[to] = w[from] as number;
+        }
+      }
+    }
+  }
+  return out;
+}

@@ -64,6 +64,47 @@ export function convolve(s: ConvShape, x: ArrayLike<number>, zero: number, w: Ar
   return y;
 }
 
+/**
+ * The transpose: every (x - zero) adds its kernel to outputs that begin at stride times its place, of which the border is cut off.
+ * Weights [inChannels][outChannels / groups][kernel]; end: outputs more on each axis.
+ */
+export function convolveTransposed(
+  s: ConvShape,
+  x: ArrayLike<number>,
+  zero: number,
+  w: ArrayLike<number>,
+  end: readonly [number, number],
+): { height: number; width: number; sums: Float64Array } {
+  const size = (of: number, before: number, after: number, axis: 0 | 1): number =>
+    (of - 1) * s.stride[axis] + s.dilation[axis] * (s.kernel[axis] - 1) + 1 - before - after + end[axis];
+  const height = size(s.height, s.padding[0], s.padding[2], 0);
+  const width = size(s.width, s.padding[1], s.padding[3], 1);
+  const groupIn = s.inChannels / s.groups;
+  const groupOut = s.outChannels / s.groups;
+  const sums = new Float64Array(height * width * s.outChannels);
+  for (let i = 0; i < s.height; i++) {
+    for (let j = 0; j < s.width; j++) {
+      for (let c = 0; c < s.inChannels; c++) {
+        const value = (x[(i * s.width + j) * s.inChannels + c] as number) - zero;
+        for (let k = 0; k < groupOut; k++) {
+          const output = Math.floor(c / groupIn) * groupOut + k;
+          for (let u = 0; u < s.kernel[0]; u++) {
+            const row = i * s.stride[0] + u * s.dilation[0] - s.padding[0];
+            for (let v = 0; v < s.kernel[1]; v++) {
+              const col = j * s.stride[1] + v * s.dilation[1] - s.padding[1];
+              if (row < 0 || row >= height || col < 0 || col >= width) continue;
+              const at = (row * width + col) * s.outChannels + output;
+              const weight = w[((c * groupOut + k) * s.kernel[0] + u) * s.kernel[1] + v] as number;
+              sums[at] = (sums[at] as number) + value * weight;
+            }
+          }
+        }
+      }
+    }
+  }
+  return { height, width, sums };
+}
+
 /** To the nearest integer, halves to even. */
 export function nearestEven(x: number): number {
   const low = Math.floor(x);
