@@ -52,7 +52,7 @@ for (const variant of ["simd", "relaxed"] as const) {
     const expected = kernels.filter((k) => k.needs === "simd128" || variant === "relaxed").map(exportOf);
     assert.equal(names.filter((name) => /^(gemv|gemm)_/.test(name)).sort(), [...new Set(expected)].sort());
     const others =
-      /^(prepare_\w+|transform_\w+|model_\w+|branch_add|combine_digits|finish_complex|expand_scales|absmax|abs_sum|least|file_checksum|probe|dot_bits|dot_sign|popcnt_native|nan_negative|spin)$/;
+      /^(prepare_\w+|transform_\w+|model_\w+|branch_add|combine_digits|finish_complex|expand_scales|pack_words|unpack_fields|gather_\w+|absmax|abs_sum|least|file_checksum|probe|dot_bits|dot_sign|popcnt_native|nan_negative|spin)$/;
     for (const name of names) if (!/^(gemv|gemm)_/.test(name)) assert.match(name, others);
   });
 }
