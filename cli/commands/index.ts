@@ -11,9 +11,25 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "continue a text, or chat",
     load: async () => (await import("./run.ts")).command,
   },
+  serve: {
+    summary: "the OpenAI protocol over HTTP",
+    load: async () => (await import("./serve.ts")).command,
+  },
   inspect: {
     summary: "what is in a file of weights",
     load: async () => (await import("./inspect.ts")).command,
+  },
+  eval: {
+    summary: "perplexity of a text, or the distance from a reference",
+    load: async () => (await import("./eval.ts")).command,
+  },
+  bench: {
+    summary: "tokens a second",
+    load: async () => (await import("./bench.ts")).command,
+  },
+  cache: {
+    summary: "downloads that are kept",
+    load: async () => (await import("./cache.ts")).command,
   },
   info: {
     summary: "this machine: versions, features, and which kernels are chosen",

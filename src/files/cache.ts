@@ -28,13 +28,18 @@ export async function byteCacheOf(option: "auto" | "none" | ByteCache | undefine
 
 let automatic: Promise<ByteCache | undefined> | undefined;
 
+/** Where Node, Deno and Bun keep downloads. */
+export function cacheFolder(): string {
+  const home = environment("XDG_CACHE_HOME") ?? environment("LOCALAPPDATA");
+  const base = home ?? `${environment("HOME") ?? environment("USERPROFILE") ?? "."}/.cache`;
+  return environment("LOWBIT_CACHE") ?? `${base}/lowbit`;
+}
+
+/** The piece that says whose the others are: an address without its query, which may hold a secret. */
+export const ADDRESS = "address";
+
 async function automaticCache(): Promise<ByteCache | undefined> {
-  const files = nodeFiles();
-  if (files !== undefined) {
-    const home = environment("XDG_CACHE_HOME") ?? environment("LOCALAPPDATA");
-    const base = home ?? `${environment("HOME") ?? environment("USERPROFILE") ?? "."}/.cache`;
-    return folderCache(environment("LOWBIT_CACHE") ?? `${base}/lowbit`);
-  }
+  if (nodeFiles() !== undefined) return folderCache(cacheFolder());
   for (const make of [privateStore, cacheStore]) {
     try {
       const store = await make();
@@ -96,7 +101,10 @@ function piecesCache(store: Store): ByteCache {
     async write(url, validator, at, bytes) {
       const folder = await digest(url);
       const name = await named(validator, at);
-      if (at === 0) await store.remove(folder);
+      if (at === 0) {
+        await store.remove(folder);
+        await store.write(folder, ADDRESS, new TextEncoder().encode(url.replace(/[?#].*$/, "")));
+      }
       await store.write(folder, name, bytes);
     },
     async remove(url) {

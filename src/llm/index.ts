@@ -9,7 +9,7 @@ export { type FileInfo, inspect, type TensorInfo } from "./inspect.ts";
 export * as kv from "./kv.ts";
 export type { KvKind, KvLayout, KvOptions } from "./kv-layout.ts";
 export { type Files, type LoadOptions, load } from "./load.ts";
-export { type EmbedOptions, LanguageModel, type ModelInfo, type SessionOptions } from "./model.ts";
+export { type EmbedOptions, LanguageModel, type LogitsOptions, type ModelInfo, type SessionOptions } from "./model.ts";
 export { type OpenAiOptions, openai } from "./openai.ts";
 export type { QuantizeAs, QuantizeFormat } from "./quantize.ts";
 export { ContextError, type Prompt, Session } from "./session.ts";

@@ -9,7 +9,7 @@ import { KvCache } from "./cache.ts";
 import { kvShape } from "./config.ts";
 import { Decoder } from "./decoder.ts";
 import { type KvKind, type KvLayout, type KvOptions, readKv } from "./kv-layout.ts";
-import { Session, type Shared } from "./session.ts";
+import { ContextError, Session, type Shared } from "./session.ts";
 import { BATCH } from "./step.ts";
 import type { Checkpoint, Pooling } from "./tensors.ts";
 import type { ModelTokenizer, Tokenizer } from "./tokenizer.ts";
@@ -34,12 +34,21 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface LogitsOptions {
+  /** Of the tokens from this index on; default 0. */
+  readonly from?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Told how many tokens are read. */
+  readonly onProgress?: ((done: number, of: number) => void) | undefined;
+}
+
 export interface SessionOptions {
   /** What its keys and values are; default: as load() was told. */
   readonly kv?: KvKind | KvOptions;
 }
 
 const SESSION_NAMES: OptionNames<SessionOptions> = { kv: [] };
+const LOGITS_NAMES: OptionNames<LogitsOptions> = { from: [], signal: [], onProgress: [] };
 const EMBED_NAMES: OptionNames<EmbedOptions> = { pooling: [], normalize: ["normalise"], signal: [] };
 
 /** A model, and the conversation that comes with it; `session()` begins another on the same weights. */
@@ -127,6 +136,50 @@ export class LanguageModel extends Session {
     this.#shared.alive();
     const { kv } = readOptions<SessionOptions>("session", options, SESSION_NAMES);
     return new Session(this.#shared, saved, kv === undefined ? this.#shared.kv : readKv("session: kv", kv));
+  }
+
+  /**
+   * The logits [tokens - from][vocabulary] after each token, as the model computes them when it generates: for perplexities and for
+   * comparisons with a reference. Conversations are left alone.
+   *
+   * @throws TypeError, RangeError for wrong options or a prompt that is none; ContextError for one that is too long; the reason
+   * of an aborted signal
+   */
+  async logits(prompt: string | ArrayLike<number>, options: LogitsOptions = {}): Promise<Float32Array> {
+    this.#shared.alive();
+    const { from = 0, signal, onProgress } = readOptions<LogitsOptions>("logits", options, LOGITS_NAMES);
+    if (onProgress !== undefined && typeof onProgress !== "function")
+      throw typeError("logits: onProgress", "a function", onProgress);
+    const { engine, config, decoder, context, kv } = this.#shared;
+    const { vocabulary } = config;
+    const tokens = this.tokenize(prompt);
+    const { length } = tokens;
+    if (length > context) {
+      throw new ContextError(
+        `logits: prompt: expected at most ${context} tokens, the context of this model, got ${length}`,
+      );
+    }
+    checkInteger("logits: from", from, 0, length - 1);
+    const turns = new Turns(12);
+    const out = new Float32Array((length - from) * vocabulary);
+    const cache = new KvCache(engine, kvShape(config), kv);
+    try {
+      for (let at = 0; at < length; at += BATCH) {
+        signal?.throwIfAborted();
+        onProgress?.(at, length);
+        this.#shared.alive();
+        const part = tokens.slice(at, at + BATCH);
+        decoder.forward(cache, part, at, length);
+        for (let i = Math.max(0, from - at); i < part.length; i++) {
+          out.set(decoder.logits(i), (at + i - from) * vocabulary);
+        }
+        await turns.maybe();
+      }
+    } finally {
+      cache.dispose();
+    }
+    onProgress?.(length, length);
+    return out;
   }
 
   /** A vector [hidden] for each text, which does not depend on the others. */

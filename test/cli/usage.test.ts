@@ -16,7 +16,7 @@ t("help and version", async () => {
   equal(await lowbit(["--version"]), { status: 0, signal: undefined, stdout: `${version}\n`, stderr: "" });
   const all = await lowbit(["--help"]);
   is(all.status, 0);
-  ok(names.length >= 3 && names.every((name) => all.stdout.includes(`\n  ${name} `)), all.stdout);
+  ok(names.length >= 7 && names.every((name) => all.stdout.includes(`\n  ${name} `)), all.stdout);
   equal(await lowbit(["help"]), all);
   const none = await lowbit([]);
   equal([none.status, none.stdout, none.stderr], [2, "", all.stdout]);
@@ -52,6 +52,11 @@ const refused: readonly (readonly [args: readonly string[], text: string])[] = [
   [["run", MODEL, "-p", "a", "--threads", "0"], 'run: --threads: expected a number from 1 to 256, or auto, got "0"'],
   [["run", MODEL, "-p", "a", "--variant", "avx"], 'run: --variant: expected one of auto, relaxed, simd, got "avx"'],
   [["inspect"], "inspect: expected SRC: a path, an address, hf:owner/repo/file, or a folder"],
+  [["eval", MODEL], "eval: expected TEXT, or --verify FILE"],
+  [["eval", MODEL, "a.txt", "--verify", "b"], "eval: expected TEXT or --verify, got both (a.txt)"],
+  [["serve", MODEL, "--port", "99999"], 'serve: --port: expected a whole number from 0 to 65535, got "99999"'],
+  [["cache"], "cache: expected ls or rm, got neither"],
+  [["cache", "rm"], "cache: rm: expected ADDRESS, as ls has it, or --all"],
   [["info", "all"], 'info: expected no argument, got "all"'],
 ];
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Cell } from "../cell.ts";
 import { copyExample } from "../examples.ts";
 import { installPackages, versionOf } from "../install.ts";
+import { root } from "../paths.ts";
 import { runWell, start, tail } from "../process.ts";
 import { bundle, denoArguments, workerdCommand } from "./commands.ts";
 
@@ -39,6 +40,20 @@ function typed(name: "deno" | "bun", args: readonly string[]): Cell {
     },
   };
 }
+
+/** The command line of the installed package, by the name that npm gives it. */
+const command: Cell = {
+  name: "npx lowbit",
+  table: "examples",
+  async run({ project }) {
+    const bin = join(project.folder, "node_modules", ".bin", "lowbit");
+    const model = join(root, "examples", "models", "tiny-llama-q4_0.gguf");
+    const text = await runWell(bin, ["run", model, "-p", "To be, or not", "-n", "6"], { cwd: project.folder });
+    expectMatch(await runWell(bin, ["inspect", model], { cwd: project.folder }), /^architecture +llama$/m);
+    expectMatch(await runWell(bin, ["info", "--threads", "2"], { cwd: project.folder }), /^threads +2$/m);
+    return { version: process.versions.node, note: expectMatch(text, /^ to be .+$/m).trim() };
+  },
+};
 
 function freePort(): Promise<number> {
   return new Promise((resolve) => {
@@ -92,4 +107,10 @@ const workerd: Cell = {
   },
 };
 
-export const exampleCells: readonly Cell[] = [node, typed("deno", denoArguments), typed("bun", ["run"]), workerd];
+export const exampleCells: readonly Cell[] = [
+  node,
+  command,
+  typed("deno", denoArguments),
+  typed("bun", ["run"]),
+  workerd,
+];
