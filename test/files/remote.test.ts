@@ -277,8 +277,11 @@ async function withCache(work: (cache: ByteCache, folder: string) => Promise<voi
   }
 }
 
+/** The pieces; beside them is a file that says of which address they are. */
 const filesOf = (folder: string): string[] => {
-  return readdirSync(folder).flatMap((one) => readdirSync(join(folder, one)));
+  const names = readdirSync(folder).flatMap((one) => readdirSync(join(folder, one)));
+  assert.is(names.filter((name) => name === "address").length, names.length > 0 ? 1 : 0);
+  return names.filter((name) => name !== "address");
 };
 
 // C6
