@@ -37,7 +37,7 @@ export function suitable(rows: readonly Kernel[], machine: Machine): Kernel | un
     const row = rows.find(({ dot }) => dot === twin);
     if (row) return row;
   }
-  return rows.find(({ popcnt }) => popcnt && popcnt === machine.popcnt) ?? rows[0];
+  return rows.find(({ popcnt }) => popcnt && popcnt === machine.popcnt) ?? rows.find(({ dot }) => dot === undefined);
 }
 
 /** The name of a kernel's export. */

@@ -58,6 +58,7 @@ if (!acceptsRelaxed()) {
     t(`${dot}: 8-bit codes are met whole where that is exact`, () => {
       const matrix = pack(lb, "uniform8", codesOf("uniform8", 64), { rows: 8, cols: 8 });
       is(matrix.kernel, `gemv_uniform8_int8_16x8${dot === "i16" ? "" : "_byte"}`);
+      is(matrix.gemmKernel, `gemm_uniform8_int8_16x2${dot === "i16" ? "" : "_byte"}`);
       matrix.dispose();
     });
 
