@@ -31,6 +31,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "downloads that are kept",
     load: async () => (await import("./cache.ts")).command,
   },
+  quantize: {
+    summary: "a checkpoint as one file of quantised weights",
+    load: async () => (await import("./quantize.ts")).command,
+  },
+  convert: {
+    summary: "a checkpoint in another container, or as numbers",
+    load: async () => (await import("./convert.ts")).command,
+  },
   info: {
     summary: "this machine: versions, features, and which kernels are chosen",
     load: async () => (await import("./info.ts")).command,

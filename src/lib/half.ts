@@ -83,3 +83,38 @@ function decode(where: string, given: Uint8Array, value: (byte: number) => numbe
   }
   return out;
 }
+
+/** The float16 nearest to each number, ties to even, as bits; beyond 65520 it is an infinity. */
+export function floatsToHalves(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(Float32Array.from(values).buffer);
+  return Uint16Array.from(bits, (b) => {
+    const sign = (b >>> 16) & 0x8000;
+    const exponent = ((b >>> 23) & 255) - 112;
+    const mantissa = b & 0x7fffff;
+    if (exponent === 143) return sign | 0x7c00 | (mantissa === 0 ? 0 : 0x200);
+    if (exponent >= 31) return sign | 0x7c00;
+    if (exponent < -10) return sign;
+    // Subnormal ones have their leading bit in the mantissa. Rounding up carries into the exponent, as it should.
+    return exponent > 0
+      ? sign | roundedBits((exponent << 23) | mantissa, 13)
+      : sign | roundedBits(mantissa | 0x800000, 14 - exponent);
+  });
+}
+
+/** The bfloat16 nearest to each number, ties to even, as bits. */
+export function floatsToBfloat16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(Float32Array.from(values).buffer);
+  return Uint16Array.from(bits, (b) => {
+    const sign = (b >>> 16) & 0x8000;
+    const magnitude = b & 0x7fffffff;
+    return sign | (magnitude > 0x7f800000 ? (magnitude >>> 16) | 0x40 : roundedBits(magnitude, 16));
+  });
+}
+
+/** bits / 2^count, rounded half to even. */
+function roundedBits(bits: number, count: number): number {
+  const whole = bits >>> count;
+  const rest = bits & (2 ** count - 1);
+  const middle = 2 ** (count - 1);
+  return rest > middle || (rest === middle && whole & 1) ? whole + 1 : whole;
+}

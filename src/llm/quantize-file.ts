@@ -65,7 +65,7 @@ const KEEP = "keep";
 /** Biases of experts are lists of two sizes, but no matrices. */
 const BIAS = /(^|[._])bias$/;
 /** Files beside a checkpoint that a model is made of. */
-const BESIDE = [
+export const BESIDE: readonly string[] = [
   ...["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"],
 ];
 
