@@ -21,8 +21,8 @@ const OPTIONS = {
 export const command = define({
   usage: "SRC -o FILE [--dtype f32|f16|bf16]",
   about: `
-Writes all tensors to one file: shards together, blocks of a GGUF file to a safetensors file of lowbit's own, which lowbit run takes, or
-with --dtype numbers, of files of lowbit's own too. Ctrl-C leaves nothing.`,
+Writes all tensors to one file: shards together, blocks of a GGUF file to a safetensors file of lowbit's own, which lowbit run
+takes, or with --dtype numbers, of files of lowbit's own too. Ctrl-C leaves nothing.`,
   options: OPTIONS,
   async run({ output, dtype, quiet }, rest) {
     const source = sourceOf("convert", rest);
