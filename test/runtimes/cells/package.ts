@@ -56,8 +56,8 @@ const KB = 1000;
 
 /** What may not grow unnoticed: a change that needs more says so by changing these. */
 const LIMITS = {
-  // lowbit/files, lowbit/llm, lowbit/conv and the bundle of the command line are in it.
-  tarball: 1050 * KB,
+  // lowbit/files, lowbit/llm, lowbit/conv and the bundle of the command line (175 KB) are in it.
+  tarball: 1250 * KB,
   "simd.wasm, gzip": 50 * KB,
   "relaxed.wasm, gzip": 55 * KB,
   // Of lowbit/conv, which no other entry point loads.
