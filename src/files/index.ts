@@ -1,5 +1,11 @@
 // lowbit/files: containers of weights, wherever they are, and matrices of them.
 export { folderCache } from "./cache.ts";
+export {
+  type CheckpointFile,
+  type CheckpointMatrixOptions,
+  checkpoint,
+  type Files,
+} from "./checkpoint/index.ts";
 export { type FileTensor, openWeights, type ReadOptions, type WeightFile, wholeNumber } from "./container.ts";
 export { FileError } from "./errors.ts";
 export * as ggml from "./ggml/index.ts";

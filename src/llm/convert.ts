@@ -1,4 +1,6 @@
 // From one container to another: tensors as they are, or as numbers of one type under their names.
+
+import { openSource } from "../files/checkpoint/folder.ts";
 import {
   type FileTensor,
   ggml,
@@ -13,7 +15,6 @@ import { checkChoice, rangeError } from "../lib/check.ts";
 import { floatsToBfloat16, floatsToHalves } from "../lib/half.ts";
 import { engineOf } from "../runtime/engine.ts";
 import type { Lowbit } from "../runtime/features.ts";
-import { openSource } from "./load.ts";
 import { GGUF_HEADER, openOwn } from "./own-file.ts";
 import { BESIDE, quantizeFile } from "./quantize-file.ts";
 import { floatsOf, isPacked } from "./tensors.ts";
@@ -49,7 +50,10 @@ export async function convertFile(
   if (to === undefined)
     throw rangeError(`${where}: target`, "a name that ends in .gguf or .safetensors", quote(target));
   const write = { ...(signal && { signal }), ...(onProgress && { onProgress }) };
-  const [opened, beside] = await openSource(source, { ...(headers && { headers }), ...(signal && { signal }) });
+  const [opened, beside] = await openSource("convert", source, {
+    ...(headers && { headers }),
+    ...(signal && { signal }),
+  });
   try {
     if (dtype !== undefined) {
       if (to === "gguf") throw rangeError(`${where}: target`, "a .safetensors file for numbers", quote(target));

@@ -1,12 +1,12 @@
 // What is in a file of weights, known from its headers alone.
 
+import { type Files, jsonOf, openSource, type Reader } from "../files/checkpoint/folder.ts";
 import { bytesOf } from "../files/ggml/index.ts";
 import type { FileTensor, Source, SourceOptions, WeightFile } from "../files/index.ts";
 import type { ModelConfig } from "./config.ts";
 import { bufferSizes } from "./decoder.ts";
 import { configFromGguf, plainMetadata } from "./gguf-config.ts";
 import { configFromHf } from "./hf-config.ts";
-import { type Files, jsonOf, openSource, type Reader } from "./load.ts";
 import type { ModelInfo } from "./model.ts";
 import { elementsOf } from "./tensors.ts";
 
@@ -46,7 +46,7 @@ export interface FileInfo extends Omit<ModelInfo, "architecture" | "context" | "
  * aborted signal
  */
 export async function inspect(source: Source | Files, options: SourceOptions = {}): Promise<FileInfo> {
-  const [weights, read] = await openSource(source, options);
+  const [weights, read] = await openSource("inspect", source, options);
   try {
     const { container, byteLength } = weights;
     const [metadata, config] = container === "gguf" ? ggufModel(weights) : await hfModel(weights, read);
@@ -86,7 +86,7 @@ function ggufModel({ metadata, tensors }: WeightFile): [Json, ModelConfig | Refu
 }
 
 async function hfModel({ metadata }: WeightFile, read: Reader): Promise<[Json, ModelConfig | Refused]> {
-  const json = await jsonOf(read, "config.json");
+  const json = await jsonOf("inspect", read, "config.json");
   if (json) return [json, orRefused(json.model_type, () => configFromHf(json))];
   return [plainMetadata(metadata), { architecture: undefined, refusal: "there is no config.json beside the weights" }];
 }

@@ -1,4 +1,5 @@
 // Linear layers between a container and a matrix: rows that can be cut, put in another order, and joined.
+import type { HubLayer } from "../files/checkpoint/layers.ts";
 import { matrix as ggmlMatrix, rowBytesOf } from "../files/ggml/index.ts";
 import { type DenseType, pack as packDense } from "../formats/dense/index.ts";
 import { pack as packTernary } from "../formats/ternary/index.ts";
@@ -42,7 +43,22 @@ interface PackedLinear extends Shape {
   readonly matrix: Matrix;
 }
 
-export type Linear = DenseLinear | TernaryLinear | GgmlLinear | PackedLinear;
+/** A quantised layer of a checkpoint of the hub, as its method reads it. */
+interface HubLinear extends Shape {
+  readonly kind: "hub";
+  readonly layer: HubLayer;
+  /** Rows that are taken. */
+  readonly order?: Uint32Array;
+}
+
+export type Linear = DenseLinear | TernaryLinear | GgmlLinear | PackedLinear | HubLinear;
+
+export const hubLinear = (layer: HubLayer): HubLinear => ({
+  kind: "hub",
+  rows: layer.rows,
+  cols: layer.cols,
+  layer,
+});
 
 const DENSE: Readonly<Record<string, DenseType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
 
@@ -102,6 +118,7 @@ export function takeRows(linear: Linear, order: Uint32Array): Linear {
     throw new RangeError("load: expected weights whose rows can be put in another order, got a packed matrix");
   }
   const rows = order.length;
+  if (linear.kind === "hub") return { ...linear, rows, order };
   if (linear.kind === "ternary") {
     const rowBytes = linear.codes.length / linear.rows;
     return {
@@ -140,7 +157,7 @@ export function join(parts: readonly Linear[]): Linear | undefined {
   const [first] = parts as [Linear];
   if (parts.length === 1) return first;
   if (!parts.every(({ kind, cols }) => kind === first.kind && cols === first.cols)) return undefined;
-  if (first.kind === "packed") return undefined;
+  if (first.kind === "packed" || first.kind === "hub") return undefined;
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   if (first.kind === "ternary") {
     const ternary = parts as readonly TernaryLinear[];
@@ -178,6 +195,7 @@ export function packLinear(lb: Lowbit, linear: Linear, activation: Activation, b
 function unbiased(lb: Lowbit, linear: Linear, activation: Activation): Matrix {
   const { rows, cols } = linear;
   if (linear.kind === "packed") return linear.matrix;
+  if (linear.kind === "hub") return linear.layer.pack(lb, activation, linear.order);
   if (linear.kind === "ternary") {
     return packTernary(lb, { rows, cols, codes: linear.codes, scales: linear.scales, activation });
   }

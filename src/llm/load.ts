@@ -1,6 +1,7 @@
 // From files to a model.
-import { openWeights, type Source, type SourceOptions, type WeightFile } from "../files/index.ts";
-import { beside, isNamed, openFile } from "../files/source.ts";
+import { type Files, jsonOf, openSource, type Reader, textOf } from "../files/checkpoint/folder.ts";
+import { schemeOf } from "../files/checkpoint/scheme.ts";
+import type { Source, SourceOptions, WeightFile } from "../files/index.ts";
 import type { Activation } from "../kernels/types.ts";
 import { checkChoice, rangeError, typeError } from "../lib/check.ts";
 import { type OptionNames, readOptions } from "../lib/options.ts";
@@ -15,8 +16,7 @@ import { type QuantizeFormat, readFormat } from "./quantize.ts";
 import { type Checkpoint, floatsOf, type Pooling } from "./tensors.ts";
 import { ModelTokenizer } from "./tokenizer.ts";
 
-/** The files of a checkpoint by their names, as Hugging Face's hub has them: config.json, *.safetensors, tokenizer.json, … */
-export type Files = Readonly<Record<string, Source>> | ReadonlyMap<string, Source>;
+export type { Files };
 
 export interface LoadOptions extends SourceOptions {
   /** How activations meet quantised weights. Default "int8": the same tokens on every machine. */
@@ -51,10 +51,6 @@ const NAMES: OptionNames<LoadOptions> = {
   retries: [],
 };
 
-type Json = Readonly<Record<string, unknown>>;
-/** Reads a file beside the weights; undefined where there is none. */
-export type Reader = (name: string) => Promise<Uint8Array | undefined>;
-
 /**
  * @param source a folder (its path or address), a GGUF or safetensors file (the others of it and config.json are looked for beside
  * it), an array of the files of one GGUF model, or files by their names
@@ -67,7 +63,7 @@ export async function load(lb: Lowbit, source: Source | Files, options: LoadOpti
   const kv = readKv("load: kv", given.kv);
   const { context, template, onLayer, activation: _, kv: __, format, ...files } = given;
   const formatOf = readFormat("load: format", format);
-  const [opened, beside] = await openSource(source, files);
+  const [opened, beside] = await openSource("load", source, files);
   try {
     const [weights, read] = await openOwn(opened, beside);
     const gguf = weights.container === "gguf";
@@ -86,56 +82,6 @@ export async function load(lb: Lowbit, source: Source | Files, options: LoadOpti
     );
   } finally {
     await opened.close();
-  }
-}
-
-/** The weights of a model, and what reads the files beside them. */
-export async function openSource(source: Source | Files, options: SourceOptions): Promise<[WeightFile, Reader]> {
-  const named = filesOf(source);
-  if (named) {
-    const weights = [...named].filter(([name]) => /\.(safetensors|gguf)$/i.test(name)).map(([, file]) => file);
-    if (weights.length === 0) {
-      throw rangeError("load: source", "a *.safetensors or *.gguf file", [...named.keys()].join(", ") || "none");
-    }
-    const read: Reader = async (name) => {
-      const file = named.get(name);
-      return file === undefined ? undefined : contentOf(file, options);
-    };
-    return [await openWeights(weights, options), read];
-  }
-  const one = source as Source;
-  if (!isNamed(one)) return [await openWeights(one, options), async () => undefined];
-  const name = String(one).replace(/[?#].*$/, "");
-  const file = /\.(safetensors|gguf|json)$/i.test(name) ? one : beside(withSlash(one), "model.safetensors");
-  const read: Reader = (other) => contentOf(beside(file, other), options).catch(() => undefined);
-  if (file === one) return [await openWeights(one, options), read];
-  const index = await read("model.safetensors.index.json");
-  return [await openWeights(index ? beside(file, "model.safetensors.index.json") : file, options), read];
-}
-
-function withSlash(folder: string | URL): string | URL {
-  if (typeof folder === "string") return folder.endsWith("/") ? folder : `${folder}/`;
-  const url = new URL(folder);
-  if (!url.pathname.endsWith("/")) url.pathname += "/";
-  return url;
-}
-
-// A Map or a plain object: everything else that sources are has a class of its own, or `read`.
-function filesOf(source: unknown): ReadonlyMap<string, Source> | undefined {
-  if (source instanceof Map) return source as ReadonlyMap<string, Source>;
-  if (typeof source !== "object" || source === null || Array.isArray(source) || ArrayBuffer.isView(source))
-    return undefined;
-  if (source instanceof URL || source instanceof ArrayBuffer || "read" in source) return undefined;
-  if (typeof Blob === "function" && source instanceof Blob) return undefined;
-  return new Map(Object.entries(source as Record<string, Source>));
-}
-
-async function contentOf(source: Source, options: SourceOptions): Promise<Uint8Array> {
-  const file = await openFile("load: source", source, options);
-  try {
-    return await file.read(0, file.size, options.signal);
-  } finally {
-    await file.close();
   }
 }
 
@@ -164,38 +110,21 @@ async function ggufCheckpoint({ metadata, tensors }: WeightFile): Promise<Checkp
 }
 
 async function hfCheckpoint({ tensors }: WeightFile, read: Reader): Promise<Checkpoint> {
-  const config = await jsonOf(read, "config.json");
+  const config = await jsonOf("load", read, "config.json");
   if (!config) throw rangeError("load: source", "a config.json beside the weights", "none");
-  const generation = await jsonOf(read, "generation_config.json");
+  const generation = await jsonOf("load", read, "generation_config.json");
   // As sentence-transformers writes it.
-  const modes = await jsonOf(read, "1_Pooling/config.json");
+  const modes = await jsonOf("load", read, "1_Pooling/config.json");
   const mode = (["mean_tokens", "lasttoken", "cls_token"] as const).find((name) => modes?.[`pooling_mode_${name}`]);
   const pooling = mode && ({ mean_tokens: "mean", lasttoken: "last", cls_token: "cls" } as const)[mode];
-  return { container: "safetensors", config: configFromHf(config, generation), metadata: config, tensors, pooling };
+  const scheme = schemeOf(config);
+  const model = configFromHf(config, generation);
+  return { container: "safetensors", config: model, metadata: config, tensors, pooling, ...(scheme && { scheme }) };
 }
 
 async function hfTokenizer(read: Reader, template: string | undefined): Promise<ModelTokenizer | undefined> {
-  const rules = await jsonOf(read, "tokenizer.json");
+  const rules = await jsonOf("load", read, "tokenizer.json");
   if (!rules) return undefined;
   const own = template ?? (await textOf(read, "chat_template.jinja"));
-  return new ModelTokenizer(rules, (await jsonOf(read, "tokenizer_config.json")) ?? {}, own);
-}
-
-async function textOf(read: Reader, name: string): Promise<string | undefined> {
-  const bytes = await read(name);
-  return bytes && new TextDecoder().decode(bytes);
-}
-
-export async function jsonOf(read: Reader, name: string): Promise<Json | undefined> {
-  const source = await textOf(read, name);
-  if (source === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(source);
-  } catch (error) {
-    throw rangeError(`load: ${name}`, "JSON", error instanceof Error ? error.message : "something else");
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw typeError(`load: ${name}`, "an object", value);
-  return value as Json;
+  return new ModelTokenizer(rules, (await jsonOf("load", read, "tokenizer_config.json")) ?? {}, own);
 }

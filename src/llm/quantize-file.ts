@@ -1,5 +1,7 @@
 // From a checkpoint to a file of lowbit's own, one tensor at a time: what is quantised is written aside, and when all records are known
 // everything to its place. A model takes the memory of its largest tensor.
+
+import { openSource } from "../files/checkpoint/folder.ts";
 import {
   FileError,
   type FileTensor,
@@ -21,7 +23,6 @@ import type { Matrix } from "../matrix/spec.ts";
 import { type StoredMatrix, storedMatrix } from "../matrix/stored.ts";
 import { type Engine, engineOf } from "../runtime/engine.ts";
 import type { Lowbit } from "../runtime/features.ts";
-import { openSource } from "./load.ts";
 import { formatNamed, type NamedFormat } from "./named-formats.ts";
 import { GGUF_HEADER } from "./own-file.ts";
 import { floatsOf } from "./tensors.ts";
@@ -91,7 +92,10 @@ export async function quantizeFile(
     pattern,
     format: name === KEEP ? undefined : formatNamed(`${where}: rule ${pattern}`, name),
   }));
-  const [weights, read] = await openSource(source, { ...(headers && { headers }), ...(signal && { signal }) });
+  const [weights, read] = await openSource("quantize", source, {
+    ...(headers && { headers }),
+    ...(signal && { signal }),
+  });
   const spool = await Spool.open(target);
   try {
     const gguf = weights.container === "gguf";

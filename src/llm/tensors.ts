@@ -1,4 +1,7 @@
 // What a model is made from: named tensors and a configuration, as every container can give them.
+
+import type { Scheme } from "../files/checkpoint/scheme.ts";
+import type { StoredTensor as InMemory } from "../files/checkpoint/tensors.ts";
 import type { Activation } from "../kernels/types.ts";
 import { bfloat16ToFloat, halfToFloat } from "../lib/half.ts";
 import type { Matrix } from "../matrix/spec.ts";
@@ -6,13 +9,7 @@ import type { Engine } from "../runtime/engine.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** A tensor of a container. */
-export interface ModelTensor {
-  /** As the container says it: "F32", "BF16", "Q4_K", … */
-  readonly dtype: string;
-  /** Rows first: [rows, cols], [experts, rows, cols]. */
-  readonly shape: readonly number[];
-  /** The bytes as stored, at any alignment. */
-  readonly data: Uint8Array;
+export interface ModelTensor extends InMemory {
   /** In place of bytes, one that is packed already: dtype "lowbit". */
   readonly matrix?: Matrix;
 }
@@ -48,6 +45,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   /** How it makes a vector of a text, where it says so. */
   readonly pooling?: Pooling | undefined;
+  /** Which of its modules are quantised, and how; undefined: none. */
+  readonly scheme?: Scheme;
 }
 
 /** Of hidden states: their mean, the last token's, the first one's. */

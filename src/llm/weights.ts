@@ -5,7 +5,7 @@ import { type Engine, engineOf } from "../runtime/engine.ts";
 import type { Lowbit } from "../runtime/features.ts";
 import { type Architecture, architectures } from "./architectures.ts";
 import type { ModelConfig } from "./config.ts";
-import { concat, join, type Linear, packLinear, readLinear, takeRows, transpose } from "./linear.ts";
+import { concat, hubLinear, join, type Linear, packLinear, readLinear, takeRows, transpose } from "./linear.ts";
 import { GGUF_NAMES, type LayerNames } from "./names.ts";
 import type { QuantizeAs } from "./quantize.ts";
 import { checksum } from "./state.ts";
@@ -122,8 +122,7 @@ class Loader {
     const embedding = this.#matrix([stored]);
     if (embedding.rows < vocabulary) this.#refuse(names.embedding, `${vocabulary} rows`, String(embedding.rows));
     // Some checkpoints say that they are tied and have a head all the same: transformers does not read it then.
-    const head =
-      tied && !this.#gguf ? undefined : [names.head, "lm_head"].find((name) => this.#tensor(`${name}.weight`));
+    const head = tied && !this.#gguf ? undefined : [names.head, "lm_head"].find((name) => this.#has(name));
     const norm = this.#norm(names.norm) ?? this.#missing(`${names.norm}.weight`);
     // A tied head is the embedding's own matrix, unless the head becomes something else: rows of the embedding stay what they are.
     const headName = `${head ?? names.embedding}.weight`;
@@ -168,7 +167,8 @@ class Loader {
       }
       const data = await tensor.read({ signal });
       this.#tensors.set(name, { dtype, shape, data });
-      this.#parameters += elementsOf(tensor) * (dtype === "U8" ? 4 : 1);
+      const { scheme } = this.#checkpoint;
+      if (!scheme?.explains(name, dtype)) this.#parameters += elementsOf(tensor) * (dtype === "U8" ? 4 : 1);
       // Some bytes of each.
       const middle = Math.floor(data.length / 2);
       const some = [data.subarray(0, 64), data.subarray(middle, middle + 64)].map(checksum);
@@ -224,7 +224,7 @@ class Loader {
   #qkv(names: LayerNames, prefix: string, q: number, kv: number): Group {
     const { hidden, heads, headSize } = this.#config;
     const fused = prefix + names.qkv;
-    if (this.#tensor(`${fused}.weight`)) {
+    if (this.#has(fused)) {
       const linear = this.#weights(fused, q + 2 * kv, hidden);
       const bias = this.#floats(`${fused}.bias`);
       if (!this.#row.headwise || this.#gguf) return [this.#packed(linear, bias)];
@@ -248,10 +248,9 @@ class Loader {
   ): Pick<LayerWeights, "gateUp" | "gated" | "down"> {
     const down = this.#matrix([this.#weights(prefix + names.down, hidden, width)], [prefix + names.down]);
     const [gate, up, both] = [prefix + names.gate, prefix + names.up, prefix + names.gateUp];
-    if (this.#tensor(`${gate}.weight`))
-      return { gateUp: this.#group([gate, up], [width, width], hidden), gated: true, down };
+    if (this.#has(gate)) return { gateUp: this.#group([gate, up], [width, width], hidden), gated: true, down };
     const fused = this.#tensor(`${both}.weight`);
-    if (fused && fused.shape[0] === 2 * width) {
+    if ((both !== up && this.#has(both) && !fused) || fused?.shape[0] === 2 * width) {
       return { gateUp: this.#group([both], [2 * width], hidden), gated: true, down };
     }
     return { gateUp: this.#group([up], [width], hidden), gated: false, down };
@@ -282,7 +281,7 @@ class Loader {
   #hfExpert(prefix: string, e: number, width: number): ExpertWeights {
     const { hidden } = this.#config;
     const fused = `${prefix}mlp.experts.gate_up_proj`;
-    if (!this.#tensor(fused)) {
+    if (!this.#tensor(fused) && !this.#tensor(`${fused}_blocks`)) {
       const at = `${prefix}mlp.experts.${e}.`;
       const gateUp = this.#group([`${at}gate_proj`, `${at}up_proj`], [width, width], hidden);
       return { gateUp, down: this.#matrix([this.#weights(`${at}down_proj`, hidden, width)], [`${at}down_proj`]) };
@@ -290,7 +289,8 @@ class Loader {
     const { interleaved } = this.#row;
     const stack = (name: string, rows: number, cols: number): Linear => {
       if (!interleaved) return this.#stacked(name, e, rows, cols);
-      const linear = this.#stacked(name, e, cols, rows);
+      const linear = this.#hub(name, rows, cols, e) ?? this.#stacked(name, e, cols, rows);
+      if (linear.kind === "hub") return linear;
       if (linear.kind === "ternary" || linear.kind === "ggml" || linear.kind === "packed")
         this.#refuse(name, "numbers", linear.kind);
       return transpose(linear as Parameters<typeof transpose>[0]);
@@ -308,6 +308,25 @@ class Loader {
       gateUp: [this.#packed(gateUp, gateUpBias && Float32Array.from(order, (row) => gateUpBias[row] as number))],
       down: this.#packed(stack(down, hidden, width), bias(down, hidden)),
     };
+  }
+
+  /** A layer that the checkpoint's configuration explains; undefined where it is stored as numbers. */
+  #hub(name: string, rows: number | undefined, cols: number, expert?: number): Linear | undefined {
+    if (this.#tensor(`${name}.weight`)?.matrix) return undefined;
+    const layer = this.#checkpoint.scheme?.layer(name, (tensor) => this.#tensor(tensor), expert);
+    if (layer === undefined) return undefined;
+    if ((rows !== undefined && layer.rows !== rows) || layer.cols !== cols) {
+      this.#refuse(name, `shape [${rows ?? "vocabulary"}, ${cols}]`, `[${layer.rows}, ${layer.cols}]`);
+    }
+    this.#parameters += layer.rows * layer.cols;
+    return hubLinear(layer);
+  }
+
+  /** Whether there is a module of this name, however it is stored. */
+  #has(name: string): boolean {
+    const { scheme } = this.#checkpoint;
+    if (this.#tensor(`${name}.weight`)) return true;
+    return scheme !== undefined && [...this.#tensors.keys()].some((tensor) => scheme.moduleOf(tensor) === name);
   }
 
   #stacked(name: string, e: number, rows: number, cols: number): Linear {
@@ -356,7 +375,8 @@ class Loader {
 
   // What becomes of a matrix: the caller's choice where it is floats.
   #formatted(name: string, linear: Linear): Linear {
-    if (linear.kind === "ternary" || linear.kind === "ggml" || linear.kind === "packed") return linear;
+    const numbers = linear.kind === "float32" || linear.kind === "float16" || linear.kind === "bfloat16";
+    if (!numbers) return linear;
     const as = this.#formatOf(name, linear.rows, linear.cols);
     if (!as) return linear;
     this.#marks.push(`${name}: ${as.name} ${as.groupSize ?? ""}`);
@@ -368,6 +388,8 @@ class Loader {
   }
 
   #linear(name: string, rows: number | undefined, cols: number): Linear {
+    const layer = this.#hub(name, rows, cols);
+    if (layer) return layer;
     const tensor = this.#tensor(`${name}.weight`) ?? this.#missing(`${name}.weight`);
     // It multiplies the product of NVFP4 and of some ternary files.
     const factor = this.#gguf ? this.#floats(`${name}.scale`) : undefined;

@@ -1,5 +1,15 @@
 // The 4-bit formats of bitsandbytes, NF4 and FP4: blocks of the flattened matrix with a float32 scale.
-import { checkChoice, checkFinite, checkFloats, checkInteger, MAX_COLS, rangeError } from "../../lib/check.ts";
+import {
+  checkArray,
+  checkChoice,
+  checkFinite,
+  checkFloats,
+  checkInteger,
+  checkLength,
+  MAX_COLS,
+  rangeError,
+  typeError,
+} from "../../lib/check.ts";
 import type { FloatTensor } from "../../lib/floats.ts";
 import type { OptionNames, Settled } from "../../lib/options.ts";
 import { UNIT_COLS } from "../../matrix/layout.ts";
@@ -15,8 +25,21 @@ export interface BnbTensors {
   readonly type?: (typeof BNB_TYPES)[number] | undefined;
   /** [ceil(rows · cols / 2)]: the high nibble of byte j is element 2j of the flattened matrix, the low one 2j + 1. */
   readonly packed: Uint8Array;
-  /** float32 [ceil(rows · cols / blockSize)]; where it is quantised itself ("double quant"), what that stands for */
-  readonly absmax: FloatTensor;
+  /**
+   * float32 [ceil(rows · cols / blockSize)]; where it is quantised itself ("double quant"), what that stands for, or its codes, uint8, with
+   * nestedAbsmax and nestedMap: nestedMap[code] · nestedAbsmax[floor(block / nestedBlockSize)] + nestedOffset, float32
+   */
+  readonly absmax: FloatTensor | Uint8Array;
+  /** float32 [ceil(blocks / nestedBlockSize)] */
+  readonly nestedAbsmax?: FloatTensor | undefined;
+  /** `nested_quant_map`, float32 [256] */
+  readonly nestedMap?: FloatTensor | undefined;
+  /** `nested_offset`; default 0 */
+  readonly nestedOffset?: number | undefined;
+  /** `nested_blocksize`; default 256 */
+  readonly nestedBlockSize?: number | undefined;
+  /** `quant_map`, float32 [16]: what codes stand for, where it is not the published table of `type` */
+  readonly quantMap?: FloatTensor | undefined;
   /** Elements of the flattened matrix that share a scale; default 64 */
   readonly blockSize?: number | undefined;
 }
@@ -32,6 +55,11 @@ export const BNB_NAMES: OptionNames<BnbTensors> = {
   type: ["quant_type", "bnb_4bit_quant_type"],
   packed: ["weight"],
   absmax: [],
+  nestedAbsmax: ["nested_absmax"],
+  nestedMap: ["nested_quant_map"],
+  nestedOffset: ["nested_offset"],
+  nestedBlockSize: ["nested_blocksize"],
+  quantMap: ["quant_map"],
   blockSize: ["blocksize", "block_size"],
 };
 
@@ -57,16 +85,10 @@ export function importBnb4(where: string, tensors: Settled<BnbTensors>): Importe
     `rows ${rows} x cols ${cols} / 2`,
   );
   const blocks = Math.ceil(length / blockSize);
-  const absmax = checkFloats(
-    `${where}: absmax`,
-    tensors.absmax,
-    blocks,
-    `rows ${rows} x cols ${cols} / blockSize ${blockSize}`,
-  );
-  checkFinite(`${where}: absmax`, absmax);
+  const absmax = readAbsmax(where, tensors, blocks, `rows ${rows} x cols ${cols} / blockSize ${blockSize}`);
   const codes = new Uint8Array(length);
   for (let i = 0; i < length; i++) codes[i] = ((packed[i >> 1] as number) >> (i & 1 ? 0 : 4)) & 15;
-  const table = type === "nf4" ? NF4 : BNB_FP4;
+  const table = tableOf(where, type, tensors);
   const groupSize = blocks === 1 ? cols : gcd(cols, blockSize);
   if (groupSize < cols && groupSize % UNIT_COLS !== 0) {
     return {
@@ -83,6 +105,43 @@ export function importBnb4(where: string, tensors: Settled<BnbTensors>): Importe
     scales[group] = absmax[Math.floor((group * groupSize) / blockSize)] as number;
   }
   return { rows, cols, groupSize, codes, scales, table };
+}
+
+function tableOf(where: string, type: unknown, { quantMap }: Settled<BnbTensors>): readonly number[] {
+  const published = type === "nf4" ? NF4 : BNB_FP4;
+  if (quantMap === undefined) return published;
+  const map = checkFloats(`${where}: quantMap`, quantMap, 16, "a number a code");
+  checkFinite(`${where}: quantMap`, map);
+  const same = map.every((value, i) => value === Math.fround(published[i] as number));
+  if (!same && !map.includes(0)) throw rangeError(`${where}: quantMap`, "a table that has 0", "none");
+  return same ? published : Array.from(map);
+}
+
+function readAbsmax(where: string, tensors: Settled<BnbTensors>, blocks: number, shape: string): Float32Array {
+  const { nestedOffset = 0, nestedBlockSize = 256 } = tensors;
+  const given = checkArray(`${where}: absmax`, tensors.absmax, ["Float32Array", "Uint8Array"]);
+  checkLength(`${where}: absmax`, given, blocks, shape);
+  if (given instanceof Float32Array) {
+    if (tensors.nestedAbsmax !== undefined || tensors.nestedMap !== undefined) {
+      throw rangeError(`${where}: absmax`, "a Uint8Array of codes with nestedAbsmax and nestedMap", "a Float32Array");
+    }
+    checkFinite(`${where}: absmax`, given);
+    return given;
+  }
+  const size = checkInteger(`${where}: nestedBlockSize`, nestedBlockSize, 1, MAX_COLS);
+  if (typeof nestedOffset !== "number") throw typeError(`${where}: nestedOffset`, "a number", nestedOffset);
+  const map = checkFloats(`${where}: nestedMap`, tensors.nestedMap, 256, "a number a code");
+  const outer = checkFloats(
+    `${where}: nestedAbsmax`,
+    tensors.nestedAbsmax,
+    Math.ceil(blocks / size),
+    "blocks of absmax",
+  );
+  const absmax = Float32Array.from(given, (code, i) => {
+    return Math.fround((map[code] as number) * (outer[Math.floor(i / size)] as number)) + nestedOffset;
+  });
+  checkFinite(`${where}: absmax, from nestedMap, nestedAbsmax and nestedOffset`, absmax);
+  return absmax;
 }
 
 /** Takes what comes after a border within a unit out of `codes`. A block of 8 or more has at most one border in a unit. */

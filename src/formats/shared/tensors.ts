@@ -88,3 +88,19 @@ export function transpose(from: Float32Array, rows: number, groups: number): Flo
 export function isSymmetric(zeros: Float32Array, bits: number): boolean {
   return zeros.every((zero) => zero === 2 ** (bits - 1));
 }
+
+/** Number `index` of the fields that follow each other, lowest bits first, in the words at `start`, `start + stride`, … */
+export function bitField(
+  words: Int32Array | Uint32Array,
+  start: number,
+  stride: number,
+  index: number,
+  bits: number,
+): number {
+  const bit = index * bits;
+  const at = start + (bit >>> 5) * stride;
+  const shift = bit & 31;
+  let value = (words[at] as number) >>> shift;
+  if (shift + bits > 32) value |= (words[at + stride] as number) << (32 - shift);
+  return value & ((1 << bits) - 1);
+}

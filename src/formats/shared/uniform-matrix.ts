@@ -19,13 +19,22 @@ export function storedUniformBits(bits: UniformBits, groupSize: number | undefin
   return wide ?? 8;
 }
 
-/** w = scale · (code - zero). @param columnOrder column i of the codes is column columnOrder[i] of the matrix */
+/** w = scale · (code - zero), or scale · (code - 2^(bits - 1)) + offset. @param columnOrder column i of the codes is column columnOrder[i] of the matrix */
 export function makeUniform(
   where: string,
   lb: Lowbit,
   shape: Shape,
   bits: UniformBits,
-  { codes, scales, zeros }: Pick<ImportedUniform, "codes" | "scales"> & { readonly zeros?: Float32Array },
+  {
+    codes,
+    scales,
+    zeros,
+    offsets,
+  }: Pick<ImportedUniform, "codes" | "scales"> & {
+    readonly zeros?: Float32Array;
+    /** [rows, groups] */
+    readonly offsets?: Float32Array;
+  },
   columnOrder?: Uint32Array,
 ): Matrix {
   const { cols } = shape;
@@ -39,7 +48,8 @@ export function makeUniform(
     format: `uniform${stored}`,
     shape,
     scales: [scales],
-    offsets: zeros && zeroOffsets(scales, checkScales(`${where}: zeros`, zeros, shape), shape, middle - more),
+    offsets:
+      offsets ?? (zeros && zeroOffsets(scales, checkScales(`${where}: zeros`, zeros, shape), shape, middle - more)),
     columnOrder,
     writeRow: (row, out) => {
       const first = row * cols;

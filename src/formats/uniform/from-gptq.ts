@@ -3,6 +3,7 @@ import { checkChoice, checkInteger, rangeError, typeError } from "../../lib/chec
 import type { FloatTensor } from "../../lib/floats.ts";
 import type { OptionNames, Settled } from "../../lib/options.ts";
 import {
+  bitField,
   checkImportShape,
   checkScaleTensor,
   checkWords,
@@ -94,7 +95,7 @@ export function importGptq(where: string, tensors: Settled<GptqTensors>): Import
     const mask = 2 ** bits - 1;
     for (let group = 0; group < groups; group++) {
       for (let row = 0; row < rows; row++) {
-        zeros[row * groups + group] = (field(qzeros, group * width, 1, row, bits) + more) & mask;
+        zeros[row * groups + group] = (bitField(qzeros, group * width, 1, row, bits) + more) & mask;
       }
     }
   }
@@ -106,7 +107,7 @@ export function importGptq(where: string, tensors: Settled<GptqTensors>): Import
     const last = Math.min(first + ROWS, rows);
     for (let col = 0; col < cols; col++) {
       const from = columnOrder === undefined ? col : (columnOrder[col] as number);
-      for (let row = first; row < last; row++) codes[row * cols + col] = field(qweight, row, rows, from, bits);
+      for (let row = first; row < last; row++) codes[row * cols + col] = bitField(qweight, row, rows, from, bits);
     }
   }
   return {
@@ -140,18 +141,8 @@ function checkSetting(
 
 const ROWS = 64;
 
-// Number `index` of the fields that follow each other, lowest bits first, in the words at `start`, `start + stride`, …
-function field(words: Int32Array | Uint32Array, start: number, stride: number, index: number, bits: number): number {
-  const bit = index * bits;
-  const at = start + (bit >>> 5) * stride;
-  const shift = bit & 31;
-  let value = (words[at] as number) >>> shift;
-  if (shift + bits > 32) value |= (words[at + stride] as number) << (32 - shift);
-  return value & ((1 << bits) - 1);
-}
-
 /** The columns sorted by their group; undefined if they are sorted already. */
-function groupedOrder(
+export function groupedOrder(
   where: string,
   gIdx: unknown,
   cols: number,

@@ -1,5 +1,5 @@
 import type { UniformBits } from "../../kernels/types.ts";
-import { typeError } from "../../lib/check.ts";
+import { checkChoice, typeError } from "../../lib/check.ts";
 import type { FloatTensor } from "../../lib/floats.ts";
 import { type OptionNames, readOptions, type Settled } from "../../lib/options.ts";
 import { callAsync, callNow, PROGRESS_NAMES, type ProgressOptions, type Steps } from "../../lib/progress.ts";
@@ -18,15 +18,24 @@ import type { Matrix } from "../../matrix/spec.ts";
 import { QUANTIZER_MEMBERS } from "../../numeric/gptq.ts";
 import { groupsOf } from "../../numeric/shape.ts";
 import type { Lowbit } from "../../runtime/features.ts";
+import { pack as packDense } from "../dense/index.ts";
 import type { ImportedUniform } from "../shared/tensors.ts";
 import { makeUniform, storedUniformBits } from "../shared/uniform-matrix.ts";
 import { AWQ_NAMES, type AwqTensors, importAwq } from "./from-awq.ts";
+import { COMPRESSED_NAMES, type CompressedTensors, importCompressed } from "./from-compressed.ts";
 import { GPTQ_NAMES, type GptqTensors, importGptq } from "./from-gptq.ts";
+import { groupedHqq, HQQ_NAMES, type HqqTensors, hqqNumbers, readHqq } from "./from-hqq.ts";
+import { importMatMulNBits, MATMULNBITS_NAMES, type MatMulNBitsTensors } from "./from-matmulnbits.ts";
+import { importMlx, MLX_NAMES, type MlxTensors } from "./from-mlx.ts";
 import { sliceCodes } from "./matryoshka.ts";
 import { checkUniformBits, defaultSearch, type UniformSearch, uniformInParts } from "./quantize.ts";
 
 export type { AwqTensors } from "./from-awq.ts";
+export type { CompressedTensors } from "./from-compressed.ts";
 export type { GptqTensors } from "./from-gptq.ts";
+export type { HqqTensors } from "./from-hqq.ts";
+export type { MatMulNBitsTensors } from "./from-matmulnbits.ts";
+export type { MlxTensors } from "./from-mlx.ts";
 export type { UniformSearch } from "./quantize.ts";
 
 /**
@@ -126,13 +135,70 @@ export function fromAwq(lb: Lowbit, given: AwqTensors & ImportOptions): Matrix {
   return fromImport(where, lb, importAwq(where, options), options);
 }
 
-function fromImport(
-  where: string,
-  lb: Lowbit,
-  imported: ImportedUniform & { readonly columnOrder?: Uint32Array },
-  { activation, kernel }: ImportOptions,
-): Matrix {
-  const { rows, cols, groupSize, codes, scales, zeros, symmetric, columnOrder } = imported;
+/**
+ * A layer of compressed-tensors, format "pack-quantized", in the older and the newer packing, with its `weight_g_idx`.
+ *
+ * @throws TypeError, RangeError for tensors that do not fit each other; OutOfMemoryError
+ */
+export function fromCompressed(lb: Lowbit, given: CompressedTensors & ImportOptions): Matrix {
+  const where = "uniform.fromCompressed";
+  const options = readOptions<CompressedTensors & ImportOptions>(where, given, {
+    ...COMPRESSED_NAMES,
+    ...IMPORT_NAMES,
+  });
+  return fromImport(where, lb, importCompressed(where, options), options);
+}
+
+/**
+ * A layer of an HQQ checkpoint (Badri and Shaji 2023). With axis 0 every column has scales of its own, which no layout of codes here
+ * has room for: the matrix is then `dense` float32, exactly what the codes stand for, with activation "f32", the only one.
+ *
+ * @throws TypeError, RangeError for tensors that do not fit each other; OutOfMemoryError
+ */
+export function fromHqq(lb: Lowbit, given: HqqTensors & ImportOptions): Matrix {
+  const where = "uniform.fromHqq";
+  const options = readOptions<HqqTensors & ImportOptions>(where, given, { ...HQQ_NAMES, ...IMPORT_NAMES });
+  const hqq = readHqq(where, options);
+  if (hqq.axis === 1) return fromImport(where, lb, groupedHqq(where, hqq), options);
+  const { rows, cols } = hqq;
+  if (options.activation !== undefined) checkChoice(`${where}: activation (axis 0)`, options.activation, ["f32"]);
+  return packDense(lb, { rows, cols, weights: hqqNumbers(hqq) });
+}
+
+/**
+ * The inputs of a MatMulNBits node of ONNX Runtime.
+ *
+ * @throws TypeError, RangeError for tensors that do not fit each other; OutOfMemoryError
+ */
+export function fromMatMulNBits(lb: Lowbit, given: MatMulNBitsTensors & ImportOptions): Matrix {
+  const where = "uniform.fromMatMulNBits";
+  const options = readOptions<MatMulNBitsTensors & ImportOptions>(where, given, {
+    ...MATMULNBITS_NAMES,
+    ...IMPORT_NAMES,
+  });
+  return fromImport(where, lb, importMatMulNBits(where, options), options);
+}
+
+/**
+ * A layer of an MLX checkpoint, mode "affine": w = scale · code + bias.
+ *
+ * @throws TypeError, RangeError for tensors that do not fit each other; OutOfMemoryError
+ */
+export function fromMlx(lb: Lowbit, given: MlxTensors & ImportOptions): Matrix {
+  const where = "uniform.fromMlx";
+  const options = readOptions<MlxTensors & ImportOptions>(where, given, { ...MLX_NAMES, ...IMPORT_NAMES });
+  return fromImport(where, lb, importMlx(where, options), options);
+}
+
+/** Codes with zero points, or with offsets. */
+type Imported = Pick<ImportedUniform, "rows" | "cols" | "groupSize" | "bits" | "codes" | "scales"> &
+  Partial<Pick<ImportedUniform, "zeros" | "symmetric">> & {
+    readonly columnOrder?: Uint32Array;
+    readonly offsets?: Float32Array;
+  };
+
+function fromImport(where: string, lb: Lowbit, imported: Imported, { activation, kernel }: ImportOptions): Matrix {
+  const { rows, cols, groupSize, codes, scales, zeros, symmetric, columnOrder, offsets } = imported;
   const bits = checkUniformBits(`${where}: bits`, imported.bits);
   const shape = checkUniform(where, {
     rows,
@@ -142,7 +208,18 @@ function fromImport(
     ...(activation !== undefined && { activation }),
     ...(kernel !== undefined && { kernel }),
   });
-  return makeUniform(where, lb, shape, bits, { codes, scales, ...(!symmetric && { zeros }) }, columnOrder);
+  return makeUniform(
+    where,
+    lb,
+    shape,
+    bits,
+    {
+      ...{ codes, scales },
+      ...(!symmetric && zeros !== undefined && { zeros }),
+      ...(offsets !== undefined && { offsets }),
+    },
+    columnOrder,
+  );
 }
 
 /** 8-bit codes of which a matrix of fewer bits is wanted. */
