@@ -15,8 +15,8 @@ import { checkChoice, rangeError } from "../lib/check.ts";
 import { floatsToBfloat16, floatsToHalves } from "../lib/half.ts";
 import { engineOf } from "../runtime/engine.ts";
 import type { Lowbit } from "../runtime/features.ts";
-import { GGUF_HEADER, openOwn } from "./own-file.ts";
-import { BESIDE, quantizeFile } from "./quantize-file.ts";
+import { openOwn } from "./own-file.ts";
+import { quantizeFile } from "./quantize-file.ts";
 import { floatsOf, isPacked } from "./tensors.ts";
 
 export type NumberType = "f32" | "f16" | "bf16";
@@ -58,8 +58,7 @@ export async function convertFile(
     if (dtype !== undefined) {
       if (to === "gguf") throw rangeError(`${where}: target`, "a .safetensors file for numbers", quote(target));
       const [{ tensors }] = await openOwn(opened, beside);
-      const wanted = [...tensors.values()].filter(({ name }) => name !== GGUF_HEADER && !BESIDE.includes(name));
-      const content = wanted.map((tensor) => asNumbers(lb, tensor, dtype, signal));
+      const content = [...tensors.values()].map((tensor) => asNumbers(lb, tensor, dtype, signal));
       await writeSafetensors(target, { metadata: { format: "pt" }, tensors: content }, write);
       return;
     }

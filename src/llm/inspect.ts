@@ -8,7 +8,8 @@ import { bufferSizes } from "./decoder.ts";
 import { configFromGguf, plainMetadata } from "./gguf-config.ts";
 import { configFromHf } from "./hf-config.ts";
 import type { ModelInfo } from "./model.ts";
-import { elementsOf } from "./tensors.ts";
+import { openOwn } from "./own-file.ts";
+import { elementsOf, isPacked as isMatrix } from "./tensors.ts";
 
 export interface TensorInfo {
   readonly name: string;
@@ -46,8 +47,9 @@ export interface FileInfo extends Omit<ModelInfo, "architecture" | "context" | "
  * aborted signal
  */
 export async function inspect(source: Source | Files, options: SourceOptions = {}): Promise<FileInfo> {
-  const [weights, read] = await openSource("inspect", source, options);
+  const [opened, beside] = await openSource("inspect", source, options);
   try {
+    const [weights, read] = await openOwn(opened, beside);
     const { container, byteLength } = weights;
     const [metadata, config] = container === "gguf" ? ggufModel(weights) : await hfModel(weights, read);
     const known = typeof config === "object" && "layers" in config ? config : undefined;
@@ -69,7 +71,7 @@ export async function inspect(source: Source | Files, options: SourceOptions = {
       tensors,
     };
   } finally {
-    await weights.close();
+    await opened.close();
   }
 }
 
@@ -108,6 +110,8 @@ const FLOATS = ["F32", "F16", "BF16"];
 
 function tensorInfo(tensor: FileTensor, scaled: boolean): TensorInfo {
   const { name, dtype, shape, byteLength } = tensor;
+  // Of a file of lowbit's own, which holds what memory does.
+  if (isMatrix(tensor)) return { name, format: dtype, shape, byteLength, bytes: byteLength };
   const [rows, cols] = shape.slice(-2) as [number, number];
   let bytes: number | undefined;
   if (isPacked(tensor, scaled)) bytes = bytesOf({ type: "I2_S", rows: 4 * rows, cols });

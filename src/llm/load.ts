@@ -3,7 +3,7 @@ import { type Files, jsonOf, openSource, type Reader, textOf } from "../files/ch
 import { schemeOf } from "../files/checkpoint/scheme.ts";
 import type { Source, SourceOptions, WeightFile } from "../files/index.ts";
 import type { Activation } from "../kernels/types.ts";
-import { checkChoice, rangeError, typeError } from "../lib/check.ts";
+import { checkChoice, rangeError } from "../lib/check.ts";
 import { type OptionNames, readOptions } from "../lib/options.ts";
 import type { Lowbit } from "../runtime/features.ts";
 import { configFromGguf, plainMetadata } from "./gguf-config.ts";

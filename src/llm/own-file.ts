@@ -9,6 +9,10 @@ import type { PackedTensor } from "./tensors.ts";
 
 /** The header of a GGUF file, as a file without tensors. */
 export const GGUF_HEADER = "model.gguf";
+/** Files beside a checkpoint that a model is made of. */
+export const BESIDE: readonly string[] = [
+  ...["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"],
+];
 
 /** What else a file has under a name; undefined where there is none. */
 type Reader = (name: string) => Promise<Uint8Array | undefined>;
@@ -23,12 +27,13 @@ export async function openOwn(file: WeightFile, beside: Reader): Promise<readonl
   const own = new OwnFile(file);
   const tensors = new Map<string, FileTensor>();
   for (const name of own.names) {
+    if (name === GGUF_HEADER || BESIDE.includes(name)) continue;
     const tensor = file.tensors.get(name) as FileTensor;
     const shape = own.shapeOf(name);
     tensors.set(name, shape ? packed(own, tensor, shape) : tensor);
   }
   const bytesOf: Reader = async (name) => {
-    if (!tensors.has(name) || own.shapeOf(name)) return undefined;
+    if (!file.tensors.has(name) || own.shapeOf(name)) return undefined;
     return (await own.tensors([name])).get(name)?.data;
   };
   const header = await bytesOf(GGUF_HEADER);
@@ -42,7 +47,7 @@ function packed(own: OwnFile, tensor: FileTensor, shape: readonly number[]): Fil
   const { name } = tensor;
   return {
     ...tensor,
-    dtype: "lowbit",
+    dtype: own.labelOf(name),
     shape,
     async matrix(engine, prefer, signal) {
       const { matrices, complexMatrices, sums } = await own.load(engine, [name], { prefer, signal });

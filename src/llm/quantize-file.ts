@@ -24,7 +24,7 @@ import { type StoredMatrix, storedMatrix } from "../matrix/stored.ts";
 import { type Engine, engineOf } from "../runtime/engine.ts";
 import type { Lowbit } from "../runtime/features.ts";
 import { formatNamed, type NamedFormat } from "./named-formats.ts";
-import { GGUF_HEADER } from "./own-file.ts";
+import { BESIDE, GGUF_HEADER } from "./own-file.ts";
 import { floatsOf } from "./tensors.ts";
 
 /** Tensors of a name and what becomes of them: the name of a format, or "keep". */
@@ -65,10 +65,6 @@ const STACKED = /_exps\.weight$/;
 const KEEP = "keep";
 /** Biases of experts are lists of two sizes, but no matrices. */
 const BIAS = /(^|[._])bias$/;
-/** Files beside a checkpoint that a model is made of. */
-export const BESIDE: readonly string[] = [
-  ...["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"],
-];
 
 /**
  * Quantises a checkpoint (a folder, a GGUF or a safetensors file) to one file, which `load` takes: configuration, tokenizer and

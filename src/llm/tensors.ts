@@ -10,7 +10,7 @@ import type { ModelConfig } from "./config.ts";
 
 /** A tensor of a container. */
 export interface ModelTensor extends InMemory {
-  /** In place of bytes, one that is packed already: dtype "lowbit". */
+  /** In place of bytes, one that is packed already: dtype is its format. */
   readonly matrix?: Matrix;
 }
 

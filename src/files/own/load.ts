@@ -139,6 +139,11 @@ export class OwnFile {
     return record && [record.rows, record.cols];
   }
 
+  /** What `format` of a matrix will be; of another tensor its type. */
+  labelOf(name: string): string {
+    return this.#header.matrices.get(name)?.label ?? (this.#file.tensors.get(name) as FileTensor).dtype;
+  }
+
   check(where: string, name: unknown): void {
     if (typeof name !== "string") throw typeError(`${where}: names`, "names", name);
     if (name !== CHECKSUMS && this.#file.tensors.has(name)) return;
