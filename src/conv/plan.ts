@@ -75,7 +75,7 @@ function planTiles(
 ): Plan {
   const across = Math.ceil(out.width / size);
   const tiles = across * Math.ceil(out.height / size);
-  const frequencies = taps.length ** 2;
+  const frequencies = taps.length * taps.length;
   const channels = Math.ceil(inChannels / 8) * 8;
   const outputs = Math.ceil(outChannels / 16) * 16;
   const cached = Math.max(LEAST_TILES, even(PRODUCTS / (frequencies * 4 * outputs)));
@@ -88,7 +88,7 @@ function planTiles(
   return {
     kernel,
     units: Math.ceil(tiles / unit),
-    scratchBytes: align(workAt + 2 * WORK + (size + 2) ** 2 * xPitch),
+    scratchBytes: align(workAt + 2 * WORK + (size + 2) * (size + 2) * xPitch),
     words: { unit, tilesAcross: across, tiles, xPlane, mPlane, mAt, workAt },
   };
 }

@@ -56,12 +56,12 @@ export const SFC: Readonly<Record<SfcName, Sfc>> = {
 
 /** Products for the tiles of a map, one a pair of channels: tiles at its borders are whole ones, too. */
 export function sfcProducts({ size, taps }: Sfc, height: number, width: number): number {
-  return Math.ceil(height / size) * Math.ceil(width / size) * taps.length ** 2;
+  return Math.ceil(height / size) * Math.ceil(width / size) * taps.length * taps.length;
 }
 
 /** Of the weights: [frequency][outputs / 16][channels / 2][16][2] int16, outputs and channels padded by zeros. */
 export function sfcBytes({ taps }: Sfc, outputs: number, channels: number): number {
-  return taps.length ** 2 * Math.ceil(outputs / 16) * 16 * Math.ceil(channels / 8) * 8 * 2;
+  return taps.length * taps.length * Math.ceil(outputs / 16) * 16 * Math.ceil(channels / 8) * 8 * 2;
 }
 
 /**

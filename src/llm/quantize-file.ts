@@ -215,7 +215,8 @@ function noiseOf(matrix: Matrix, w: Float32Array): number {
     const some = matrix.dequantizeRows(ids);
     for (let i = 0, at = row * cols; i < some.length; i++, at++) {
       const value = w[at] as number;
-      error += (value - (some[i] as number)) ** 2;
+      const difference = value - (some[i] as number);
+      error += difference * difference;
       power += value * value;
     }
   }

@@ -207,7 +207,7 @@ function checkKind(where: string, record: PackedRecord, { layout, bits }: Format
   if (complex) {
     if (planes % 2 !== 0) refuse("planes", "an even number", planes);
     if (rows % 2 !== 0 || cols % 2 !== 0) refuse("rows", "even rows and columns", `${rows} x ${cols}`);
-    checkInteger(`${where}: complex.kinds`, complex.kinds, 0, 4 ** (planes / 2) - 1);
+    checkInteger(`${where}: complex.kinds`, complex.kinds, 0, 2 ** planes - 1);
     for (let i = 0; i < planes / 2; i++) {
       if (((complex.kinds >> (2 * i)) & 3) === 3) refuse("complex.kinds", "0, 1 or 2 a plane", complex.kinds);
     }
@@ -218,6 +218,9 @@ function checkKind(where: string, record: PackedRecord, { layout, bits }: Format
   }
 }
 
+/** What scales of records may be multiplied by, but for the sign: 2^-16 to 2^16. */
+const POWERS: readonly number[] = /* @__PURE__ */ Array.from({ length: 33 }, (_, i) => 2 ** (i - 16));
+
 function checkRecords(where: string, { offsets = false }: PackedRecord, records: ScaleRecords, layout: string): void {
   const { kind, groups, factor } = records;
   checkChoice(`${where}: kind`, kind, Object.keys(RECORD_KINDS) as (keyof typeof RECORD_KINDS)[]);
@@ -225,10 +228,7 @@ function checkRecords(where: string, { offsets = false }: PackedRecord, records:
   if (layout !== "words") throw rangeError(where, "records of a format of words", layout);
   if (records.offsets !== offsets) throw rangeError(`${where}: offsets`, String(offsets), String(records.offsets));
   if (offsets && (kind === "e8m0" || kind === "e4m3")) throw rangeError(`${where}: offsets`, "none", kind);
-  const power = Math.abs(factor);
-  if (!Number.isFinite(factor) || power < 2 ** -16 || power > 2 ** 16 || !Number.isInteger(Math.log2(power))) {
-    throw rangeError(`${where}: factor`, "a power of two", factor);
-  }
+  if (!POWERS.includes(Math.abs(factor))) throw rangeError(`${where}: factor`, "a power of two", factor);
 }
 
 function layoutOf(

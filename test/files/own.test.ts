@@ -1,4 +1,5 @@
 // Files of our own: matrices of every format come back as they were, on whatever machine, and what is not whole is refused.
+// Cases name their formats.
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import {

@@ -15,7 +15,9 @@ const EXACT = new Set([
 ]);
 
 /** Chance, which decides no result: names of temporary files, and how long to wait before a request is sent again. */
-const BY_CHANCE = new Set(["src/files/cache.ts", "src/files/remote.ts", "src/files/target.ts"]);
+const BY_CHANCE = new Set([
+  ...["src/files/cache.ts", "src/files/remote.ts", "src/files/target.ts", "src/llm/quantize-file.ts"],
+]);
 
 /** The code without comments and strings; what a template inserts is code. */
 function codeOf(text: string): string {

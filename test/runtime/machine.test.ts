@@ -149,7 +149,8 @@ d("codes of whole bytes are for machines that take them, and shapes of AVX-VNNI 
     suitable(candidates("gemv", format, "int8", "relaxed"), { dot, popcnt: "sliced" })?.dot;
   is(twin("uniform8", "u8"), "byte");
   is(twin("uniform8", "s8"), "byte");
-  for (const dot of ["i16", "i32", "mul"] as const) is(twin("uniform8", dot), undefined, dot);
+  for (const dot of ["i16", "i32"] as const) is(twin("uniform8", dot), undefined, dot);
+  for (const format of ["uniform4", "uniform8"] as const) is(twin(format, "mul"), "mul", format);
   is(twin("uniform4", "u8"), "u8");
   for (const dot of ["i32", "s8"] as const) is(twin("uniform4", dot), "i32", dot);
 });

@@ -14,7 +14,6 @@ import type { Json } from "./settings.ts";
 import { floats, isFloat, type StoredTensor } from "./tensors.ts";
 
 export type { Files } from "./folder.ts";
-export type { Json } from "./settings.ts";
 
 export interface CheckpointMatrixOptions {
   /** How activations meet the weights. Default: what the format has first. Numbers have "f32" alone. */
@@ -27,7 +26,7 @@ export interface CheckpointMatrixOptions {
 /** An open checkpoint. */
 export interface CheckpointFile {
   /** config.json */
-  readonly config: Json;
+  readonly config: Readonly<Record<string, unknown>>;
   /** `quant_method`, "mlx" where it names none; undefined where nothing is quantised. */
   readonly method: string | undefined;
   /** Modules with a matrix, quantised or not, in the order of the file. */

@@ -16,6 +16,6 @@ export const about: About = {
   imports: {
     fromMxfp4: "OCP MXFP4 as in gpt-oss, or ggml's blocks",
     fromNvfp4: "NVFP4: E4M3 scales of 16 columns and a float32 one",
-    fromBitsAndBytes: "NF4 and FP4 of bitsandbytes",
+    fromBitsAndBytes: "NF4 and FP4 of bitsandbytes, scales quantised again or not",
   },
 };

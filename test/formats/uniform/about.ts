@@ -19,6 +19,10 @@ export const about: About = {
     fromGptq:
       "AutoGPTQ, GPTQModel: `qweight`, `qzeros`, `scales`, `g_idx`; 2, 3, 4, 8 bits; both zero-point conventions",
     fromAwq: 'AutoAWQ "gemm"',
+    fromCompressed: 'compressed-tensors "pack-quantized": 2 to 8 bits, both packings, `weight_g_idx`',
+    fromHqq: "HQQ: 2, 4, 8 bits; axis 0, where each column has its scales, becomes `dense` float32",
+    fromMatMulNBits: "ONNX Runtime: 2, 4, 8 bits, zero points packed, broken or none",
+    fromMlx: 'MLX "affine": 2, 3, 4, 5, 6, 8 bits, scales and biases',
     slice: "the high bits of 8-bit codes: MatQuant, clipped or with extra precision",
   },
 };
