@@ -1,7 +1,7 @@
 // Which algorithm computes a layer. All give the same bits, so this is about time and memory alone.
 import { rangeError } from "../lib/check.ts";
 import type { Operand } from "./record.ts";
-import { SFC, type Sfc, type SfcName, sfcBytes, sfcProducts } from "./sfc.ts";
+import { SFC, type Sfc, sfcBytes, sfcProducts } from "./sfc.ts";
 import type { Shape } from "./shape.ts";
 
 export type Algorithm = "direct" | "depthwise" | "sfc4" | "sfc6" | "sfc7";

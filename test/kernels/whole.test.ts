@@ -3,7 +3,7 @@
 // Kernels must give the bits of the simd128 binary, which reference.test.ts and kernels.test.ts hold to the oracle.
 import { candidates } from "../../src/kernels/registry.ts";
 import { acceptsRelaxed } from "../../src/runtime/features.ts";
-import { equalBits, is, ok } from "../lib/assert.ts";
+import { equalBits, is } from "../lib/assert.ts";
 import { codebook, init, type Lowbit, type Matrix, ternary, uniform } from "../lib/library.ts";
 import { binaryOf, type Dot, MACHINES } from "../lib/machines.ts";
 import { random } from "../lib/random.ts";

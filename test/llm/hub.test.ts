@@ -205,7 +205,7 @@ else {
   const settings =
     (change: object) =>
     (config: Config): void => {
-      config["quantization_config"] = { ...(config["quantization_config"] as Config), ...change };
+      config.quantization_config = { ...(config.quantization_config as Config), ...change };
     };
   const none = (): void => {};
   const hostile: readonly (readonly [

@@ -411,12 +411,6 @@ if (acceptsRelaxed()) {
     async () => {
       const { size, tokens, x } = outliers("kv machines");
       const rng = random("kv machine queries");
-      const machines = await Promise.all(
-        (Object.keys(MACHINES) as Dot[]).map(async (dot) => ({
-          dot,
-          lb: await init({ module: binaryOf(MACHINES[dot]), threads: 1 }),
-        })),
-      );
       for (const [heads, kvHeads] of [
         [2, 1],
         [3, 1],

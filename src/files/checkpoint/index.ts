@@ -10,7 +10,6 @@ import type { Source, SourceOptions } from "../open-file.ts";
 import { checkNames } from "../options.ts";
 import { type Files, jsonOf, openSource } from "./folder.ts";
 import { schemeOf } from "./scheme.ts";
-import type { Json } from "./settings.ts";
 import { floats, isFloat, type StoredTensor } from "./tensors.ts";
 
 export type { Files } from "./folder.ts";
