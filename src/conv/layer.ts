@@ -143,7 +143,8 @@ function makeSpec(
   bits: Bits,
   { codes, scales }: { codes: Int8Array; scales: Float32Array },
 ): Spec {
-  const { bias, map } = given;
+  const { bias } = given;
+  const map = given.map ?? undefined;
   if (bias !== undefined) {
     checkFloats(`${where}: bias`, bias, shape.outChannels, `outChannels ${shape.outChannels}`);
     checkFinite(`${where}: bias`, bias);
@@ -154,10 +155,15 @@ function makeSpec(
   if (most >= 2 ** 31) {
     throw rangeError(`${where}: codes`, "filters whose sums are below 2^31", `one of up to ${most}`);
   }
-  const forced = given.algorithm && checkChoice(`${where}: algorithm`, given.algorithm, ALGORITHMS);
+  const asked = given.algorithm ?? undefined;
+  const forced = asked === undefined ? undefined : checkChoice(`${where}: algorithm`, asked, ALGORITHMS);
   const requantize = checkChoice(`${where}: requantize`, given.requantize ?? "float", ["float", "dyadic"] as const);
   const { operand } = engine;
-  const algorithm = choose(where, { shape, operand, map: map && checkMap(`${where}: map`, map), most }, forced);
+  const algorithm = choose(
+    where,
+    { shape, operand, map: map === undefined ? undefined : checkMap(`${where}: map`, map), most },
+    forced,
+  );
   return {
     ...{ shape, bits, codes, scales, bias: bias?.slice(), sums, extents, algorithm, operand },
     clip: checkClip(where, given),
@@ -252,6 +258,8 @@ export class Conv2d {
     const where = "Conv2d.run";
     this.#live(where);
     const { residual } = readOptions(where, options, RUN_NAMES) as RunOptions;
+    // Reading options may run the caller's code.
+    this.#live(where);
     const engine = this.#engine;
     const spec = this.#spec;
     const { shape } = spec;

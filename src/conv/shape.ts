@@ -77,6 +77,13 @@ export function checkShape(where: string, given: Partial<ShapeOptions>): Shape {
     const expected = transposed ? "less than the stride" : "0, since transposed is not set";
     throw rangeError(`${where}: outputPadding`, expected, `${endY} and ${endX}`);
   }
+  if (given.padding === "same" && endY + endX > 0) {
+    throw rangeError(
+      `${where}: outputPadding`,
+      '0 with padding "same", which has a size already',
+      `${endY} and ${endX}`,
+    );
+  }
   return {
     ...{ inChannels, outChannels, groups, groupIn: inChannels / groups, groupOut: outChannels / groups },
     ...{ kernelY, kernelX, dilationY, dilationX, transposed, endY, endX },

@@ -3,7 +3,7 @@ import { type Files, jsonOf, openSource, type Reader, textOf } from "../files/ch
 import { schemeOf } from "../files/checkpoint/scheme.ts";
 import type { Source, SourceOptions, WeightFile } from "../files/index.ts";
 import type { Activation } from "../kernels/types.ts";
-import { checkChoice, rangeError } from "../lib/check.ts";
+import { checkChoice, rangeError, typeError } from "../lib/check.ts";
 import { type OptionNames, readOptions } from "../lib/options.ts";
 import type { Lowbit } from "../runtime/features.ts";
 import { configFromGguf, plainMetadata } from "./gguf-config.ts";
@@ -63,6 +63,8 @@ export async function load(lb: Lowbit, source: Source | Files, options: LoadOpti
   const kv = readKv("load: kv", given.kv);
   const { context, template, onLayer, activation: _, kv: __, format, ...files } = given;
   const formatOf = readFormat("load: format", format);
+  if (template !== undefined && typeof template !== "string") throw typeError("load: template", "a string", template);
+  if (onLayer !== undefined && typeof onLayer !== "function") throw typeError("load: onLayer", "a function", onLayer);
   const [opened, beside] = await openSource("load", source, files);
   try {
     const [weights, read] = await openOwn(opened, beside);

@@ -1,5 +1,7 @@
 // Convolutions against the oracle: sums bit for bit, and everything that becomes of them.
-import type { Bits } from "../../src/conv/index.ts";
+import type { Algorithm, Bits } from "../../src/conv/index.ts";
+import * as conv from "../../src/conv/index.ts";
+import { throwsWith } from "../lib/assert.ts";
 import { random } from "../lib/random.ts";
 import { suite } from "../lib/suite.ts";
 import { checkOutputs, checkSums, instances, makeLayer, shapeOf } from "./layers.ts";
@@ -116,3 +118,34 @@ for (const { variant, lb } of all) {
     }
   });
 }
+
+t("options of falsy values are options, and what reading options disposes of is not used", () => {
+  for (const { lb } of all) {
+    const given = {
+      inChannels: 4,
+      outChannels: 4,
+      kernel: 3,
+      codes: new Int8Array(144).fill(1),
+      scales: Float32Array.of(1),
+    };
+    for (const algorithm of [0, Number.NaN, "", false] as unknown as Algorithm[]) {
+      const kind = typeof algorithm === "string" ? RangeError : TypeError;
+      throwsWith(() => conv.pack(lb, { ...given, algorithm }), kind, "algorithm: expected ");
+    }
+    for (const map of [0, Number.NaN, "", false] as unknown as [number, number][]) {
+      throwsWith(() => conv.pack(lb, { ...given, map }), TypeError, "map: expected ");
+    }
+    const layer = conv.pack(lb, given);
+    const x = conv.tensor(lb, { height: 4, width: 4, channels: 4 });
+    const y = layer.output(4, 4, { type: "int32" });
+    const options = {
+      get residual(): undefined {
+        layer.dispose();
+        return undefined;
+      },
+    };
+    throwsWith(() => layer.run(x, y, options as object), TypeError, "disposed");
+    x.dispose();
+    y.dispose();
+  }
+});

@@ -72,5 +72,10 @@ for (const { variant, lb } of await instances()) {
       RangeError,
       "since transposed is not set",
     );
+    throwsWith(
+      () => conv.quantize(lb, w, { ...common, kernel: 3, stride: 2, padding: "same", outputPadding: 1 }),
+      RangeError,
+      'outputPadding: expected 0 with padding "same"',
+    );
   });
 }
