@@ -80,7 +80,7 @@ export function importMap({ folder }: Project): string {
     }
     for (const file of readdirSync(join(folder, base, before))) {
       const star = file.endsWith(after) ? file.slice(0, -after.length) : "";
-      if (/^\w+$/.test(star)) imports[name.replace("*", star)] = `${base}${before}${star}${after}`;
+      if (/^[\w-]+$/.test(star)) imports[name.replace("*", star)] = `${base}${before}${star}${after}`;
     }
   };
   for (const [name, target] of Object.entries(manifest.exports)) add(`lowbit${name.slice(1)}`, defaultOf(target));
