@@ -56,8 +56,9 @@ const KB = 1000;
 
 /** What may not grow unnoticed: a change that needs more says so by changing these. */
 const LIMITS = {
-  // lowbit/files, lowbit/llm, lowbit/conv and the bundle of the command line (175 KB) are in it.
-  tarball: 1250 * KB,
+  // Binaries as files and once more as modules (two fifths of it), lowbit/files, lowbit/llm, lowbit/conv and the bundle of the command
+  // line (175 KB) are in it.
+  tarball: 1350 * KB,
   // Keys and values of 2 to 16 bits took 10 KB of either, gemm of six tokens 4 KB of the relaxed one.
   "simd.wasm, gzip": 56 * KB,
   "relaxed.wasm, gzip": 72 * KB,
