@@ -46,6 +46,23 @@ export function rowsOf<S extends RowMajor>(
   return { w: w.subarray(begin * cols, end * cols), shape: { ...shape, rows: end - begin } };
 }
 
+/** What a task of `rowTask` is given. */
+export interface RowArgs<S, O> {
+  /** Beginning of messages. */
+  readonly where: string;
+  readonly w: Float32Array;
+  readonly shape: S;
+  readonly options: O;
+}
+
+/** A task that is a function of rows of weights. */
+export function rowTask<S, O, R>(
+  name: string,
+  rows: (where: string, w: Float32Array, shape: S, options: O) => Steps<R>,
+): PartTask<RowArgs<S, O>, R> {
+  return { name, run: ({ where, w, shape, options }) => rows(where, w, shape, options) };
+}
+
 type Numbers = Int8Array | Uint8Array | Uint16Array | Uint32Array | Float32Array | Float64Array;
 
 /** Arrays [outer, rows of each, …] as one [outer, all rows, …]. */

@@ -1,6 +1,7 @@
 // From one container to another: tensors as they are, or as numbers of one type under their names.
 
 import { openSource } from "../files/checkpoint/folder.ts";
+import { isFloat } from "../files/checkpoint/tensors.ts";
 import {
   type FileTensor,
   ggml,
@@ -91,7 +92,7 @@ const SOME = 1 << 20;
 
 function asNumbers(lb: Lowbit, tensor: FileTensor, type: NumberType, signal: AbortSignal | undefined): TensorContent {
   const { name, dtype, shape } = tensor;
-  const floats = /^(F32|F16|BF16)$/.test(dtype);
+  const floats = isFloat(dtype);
   // Whole numbers and bytes are no weights.
   if (!floats && !isPacked(tensor) && /^(BOOL|U8|[UI]\d+)$/.test(dtype)) return { ...tensor, data: tensor };
   const cols = shape.at(-1) ?? 1;

@@ -1,6 +1,8 @@
 // What is in a file of weights, known from its headers alone.
 
 import { type Files, jsonOf, openSource, type Reader } from "../files/checkpoint/folder.ts";
+import type { Json } from "../files/checkpoint/settings.ts";
+import { isFloat } from "../files/checkpoint/tensors.ts";
 import { bytesOf } from "../files/ggml/index.ts";
 import type { FileTensor, Source, SourceOptions, WeightFile } from "../files/index.ts";
 import type { ModelConfig } from "./config.ts";
@@ -75,8 +77,6 @@ export async function inspect(source: Source | Files, options: SourceOptions = {
   }
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 interface Refused {
   readonly architecture: string | undefined;
   readonly refusal: string;
@@ -106,8 +106,6 @@ function isPacked({ dtype, shape }: FileTensor, scaled: boolean): boolean {
   return dtype === "U8" && scaled && shape.length === 2;
 }
 
-const FLOATS = ["F32", "F16", "BF16"];
-
 function tensorInfo(tensor: FileTensor, scaled: boolean): TensorInfo {
   const { name, dtype, shape, byteLength } = tensor;
   // Of a file of lowbit's own, which holds what memory does.
@@ -118,6 +116,6 @@ function tensorInfo(tensor: FileTensor, scaled: boolean): TensorInfo {
   else if (shape.length >= 2) bytes = bytesOf({ type: dtype, rows, cols });
   // A stack of matrices is as many of them.
   if (bytes !== undefined) bytes *= shape.slice(0, -2).reduce((product, size) => product * size, 1);
-  else if (shape.length === 1 && FLOATS.includes(dtype)) bytes = 4 * elementsOf(tensor);
+  else if (shape.length === 1 && isFloat(dtype)) bytes = 4 * elementsOf(tensor);
   return { name, format: dtype, shape, byteLength, bytes: bytes ?? byteLength };
 }

@@ -2,6 +2,7 @@
 // everything to its place. A model takes the memory of its largest tensor.
 
 import { openSource } from "../files/checkpoint/folder.ts";
+import { isFloat } from "../files/checkpoint/tensors.ts";
 import {
   FileError,
   type FileTensor,
@@ -142,7 +143,7 @@ async function partsOf(
   signal: AbortSignal | undefined,
 ): Promise<PartOf[]> {
   const { name, dtype, shape, byteLength: bytes } = tensor;
-  const floats = /^(F32|F16|BF16)$/.test(dtype);
+  const floats = isFloat(dtype);
   const stacked = gguf && shape.length === 3 && STACKED.test(name);
   const isMatrix = ((shape.length === 2 && !BIAS.test(name)) || stacked) && (floats || gguf);
   const blocks = gguf && dtypeBits(dtype) === undefined;

@@ -10,7 +10,7 @@
 // The weights of a group are sorted first. The codes of given alphas are then runs of the sorted weights, and least
 // squares needs only the number and the sum of the weights of each code.
 import { checkInteger, checkLength, rangeError } from "../../lib/check.ts";
-import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { inParts, joinRows, rowsOf, rowTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { levelOf, MAX_LEVEL, setThresholds, shareOut } from "../../numeric/levels.ts";
 import { checkWeights, type GroupShape, groupsOf, STEP_WEIGHTS } from "../../numeric/shape.ts";
@@ -150,17 +150,7 @@ export function* bcqPlanes(where: string, w: Float32Array, shape: GroupShape, op
   return { planes, alphas, errors, ...(offsets !== undefined && { offsets }) };
 }
 
-interface Args {
-  readonly where: string;
-  readonly w: Float32Array;
-  readonly shape: GroupShape;
-  readonly options: BcqOptions;
-}
-
-export const bcqTask: PartTask<Args, BcqFit> = {
-  name: "bcq",
-  run: ({ where, w, shape, options }) => bcqPlanes(where, w, shape, options),
-};
+export const bcqTask = /* @__PURE__ */ rowTask("bcq", bcqPlanes);
 
 /** As `bcqPlanes`, whose rows are independent. */
 export function bcqInParts(where: string, w: Float32Array, shape: GroupShape, options: BcqOptions): Steps<BcqFit> {

@@ -1,7 +1,7 @@
 // Codes of the nearest entry of a table, with a scale a group: w = scale · table[code].
 import { rangeError } from "../../lib/check.ts";
 import { e4m3Value } from "../../lib/half.ts";
-import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { inParts, joinRows, rowsOf, rowTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { coveringScale, float32Scale, limitScale, STEP } from "../../numeric/scale.ts";
 import { checkWeights, type GroupShape } from "../../numeric/shape.ts";
@@ -37,17 +37,7 @@ export function tableCodes(
   return encodeGroups(where, w, shape, table, () => scaleOf);
 }
 
-interface Args {
-  readonly where: string;
-  readonly w: Float32Array;
-  readonly shape: GroupShape;
-  readonly table: ArrayLike<number>;
-}
-
-export const tableTask: PartTask<Args, TableCodes> = {
-  name: "table",
-  run: ({ where, w, shape, table }) => tableCodes(where, w, shape, table),
-};
+export const tableTask = /* @__PURE__ */ rowTask("table", tableCodes);
 
 /** As `tableCodes`, whose rows are independent. */
 export function tableInParts(
@@ -61,7 +51,7 @@ export function tableInParts(
   return inParts(tableTask, {
     units: rows,
     time: w.length * 5e-5,
-    part: (begin, end) => ({ where, ...rowsOf(w, shape, begin, end), table: Array.from(table) }),
+    part: (begin, end) => ({ where, ...rowsOf(w, shape, begin, end), options: Array.from(table) }),
     join: (parts) => ({
       codes: joinRows(parts.map(({ codes }) => codes)),
       scales: joinRows(parts.map(({ scales }) => scales)),

@@ -1,7 +1,7 @@
 // Codebooks: tables of 4, 8 or 16 levels, by weighted k-means of the weights of a row (SqueezeLLM, Kim et al. 2024,
 // arXiv:2306.07629, section 4.1, where the importance is the Fisher information of each weight) or of a matrix.
 import { checkInteger, checkLength, rangeError, typeError } from "../../lib/check.ts";
-import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { inParts, joinRows, rowsOf, rowTask } from "../../lib/parts.ts";
 import { part, type Steps } from "../../lib/progress.ts";
 import { type ClusterWork, clusterCentres, makeClusterWork } from "../../numeric/cluster.ts";
 import { levelOf, setThresholds } from "../../numeric/levels.ts";
@@ -76,17 +76,7 @@ export function* kmeansRows(
   return yield* fitTables(fit, shape.rows, shape.cols);
 }
 
-interface Args {
-  readonly where: string;
-  readonly w: Float32Array;
-  readonly shape: MatrixShape;
-  readonly options: TableOptions;
-}
-
-export const kmeansTask: PartTask<Args, TableFit> = {
-  name: "kmeans",
-  run: ({ where, w, shape, options }) => kmeansRows(where, w, shape, options),
-};
+export const kmeansTask = /* @__PURE__ */ rowTask("kmeans", kmeansRows);
 
 /** As `kmeansRows`, whose rows are independent; `kmeansMatrix` has one table for all, which is fitted by one thread. */
 export function kmeansInParts(

@@ -1,6 +1,6 @@
 // Nearest minifloats: scales of float32, float16 or powers of two (E8M0), with a bias that may be searched.
 import { checkFinite, checkFloats } from "../../lib/check.ts";
-import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { inParts, joinRows, rowsOf, rowTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { coveringScale, limitScale, STEP } from "../../numeric/scale.ts";
 import type { GroupShape } from "../../numeric/shape.ts";
@@ -108,17 +108,7 @@ export function* minifloatCodes(
   return { codes, scales };
 }
 
-interface Args {
-  readonly where: string;
-  readonly w: Float32Array;
-  readonly shape: GroupShape;
-  readonly fit: MinifloatFit;
-}
-
-export const minifloatTask: PartTask<Args, MinifloatCodes> = {
-  name: "minifloat",
-  run: ({ where, w, shape, fit }) => minifloatCodes(where, w, shape, fit),
-};
+export const minifloatTask = /* @__PURE__ */ rowTask("minifloat", minifloatCodes);
 
 /** As `minifloatCodes`, whose rows are independent. */
 export function minifloatInParts(
@@ -132,7 +122,7 @@ export function minifloatInParts(
   return inParts(minifloatTask, {
     units: rows,
     time: w.length * (fit.searchBias ? BIASES.length + 1 : 1) * 1e-4,
-    part: (begin, end) => ({ where, ...rowsOf(w, shape, begin, end), fit }),
+    part: (begin, end) => ({ where, ...rowsOf(w, shape, begin, end), options: fit }),
     join: (parts) => ({
       codes: joinRows(parts.map(({ codes }) => codes)),
       scales: joinRows(parts.map(({ scales }) => scales)),

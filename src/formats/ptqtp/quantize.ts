@@ -2,7 +2,7 @@
 // row by itself. Two steps alternate: ridge regression for the alphas given the trits, and for each weight the nearest of
 // the 9 levels given the alphas. As in bcq.ts, weights are sorted, so that trits are runs of them.
 import { checkInteger } from "../../lib/check.ts";
-import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { inParts, joinRows, rowsOf, rowTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { levelOf, MAX_LEVEL, setThresholds, shareOut } from "../../numeric/levels.ts";
 import { checkWeights, type GroupShape, groupsOf, STEP_WEIGHTS } from "../../numeric/shape.ts";
@@ -109,17 +109,7 @@ export function* tritPlanes(
   return { trits, alphas, errors };
 }
 
-interface Args {
-  readonly where: string;
-  readonly w: Float32Array;
-  readonly shape: GroupShape;
-  readonly options: TritOptions;
-}
-
-export const ptqtpTask: PartTask<Args, TritFit> = {
-  name: "ptqtp",
-  run: ({ where, w, shape, options }) => tritPlanes(where, w, shape, options),
-};
+export const ptqtpTask = /* @__PURE__ */ rowTask("ptqtp", tritPlanes);
 
 /** As `tritPlanes`, whose rows are independent. */
 export function tritsInParts(where: string, w: Float32Array, shape: GroupShape, options: TritOptions): Steps<TritFit> {

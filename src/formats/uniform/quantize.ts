@@ -1,7 +1,7 @@
 // Uniform codes with a scale, and perhaps a zero point, a group: w = scale · (code - zero).
 import { UNIFORM_BITS, type UniformBits } from "../../kernels/types.ts";
 import { checkChoice, checkFinite, checkInteger, rangeError } from "../../lib/check.ts";
-import { inParts, joinRows, type PartTask, rowsOf } from "../../lib/parts.ts";
+import { inParts, joinRows, rowsOf, rowTask } from "../../lib/parts.ts";
 import type { Steps } from "../../lib/progress.ts";
 import { coveringScale, limitScale, ROUNDER, roundHalfEven, STEP } from "../../numeric/scale.ts";
 import { checkWeightArray, type GroupShape } from "../../numeric/shape.ts";
@@ -115,17 +115,7 @@ export function* uniformCodes(
   return symmetric ? { codes, scales } : { codes, scales, zeros };
 }
 
-interface Args {
-  readonly where: string;
-  readonly w: Float32Array;
-  readonly shape: GroupShape;
-  readonly options: UniformCodesOptions;
-}
-
-export const uniformTask: PartTask<Args, UniformCodes> = {
-  name: "uniform",
-  run: ({ where, w, shape, options }) => uniformCodes(where, w, shape, options),
-};
+export const uniformTask = /* @__PURE__ */ rowTask("uniform", uniformCodes);
 
 /** As `uniformCodes`, whose rows are independent. */
 export function uniformInParts(
