@@ -256,9 +256,8 @@ export class Conv2d {
    */
   run(x: Tensor, out: Tensor, options: RunOptions = {}): Tensor {
     const where = "Conv2d.run";
-    this.#live(where);
+    // First, since it may run the caller's code.
     const { residual } = readOptions(where, options, RUN_NAMES) as RunOptions;
-    // Reading options may run the caller's code.
     this.#live(where);
     const engine = this.#engine;
     const spec = this.#spec;

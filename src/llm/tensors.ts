@@ -4,6 +4,7 @@ import type { Scheme } from "../files/checkpoint/scheme.ts";
 import type { StoredTensor as InMemory } from "../files/checkpoint/tensors.ts";
 import type { Activation } from "../kernels/types.ts";
 import { bfloat16ToFloat, halfToFloat } from "../lib/half.ts";
+import { floatsOf as floats, wordsOf as words } from "../lib/little-endian.ts";
 import type { Matrix } from "../matrix/spec.ts";
 import type { Engine } from "../runtime/engine.ts";
 import type { ModelConfig } from "./config.ts";
@@ -52,15 +53,9 @@ export interface Checkpoint {
 /** Of hidden states: their mean, the last token's, the first one's. */
 export type Pooling = "mean" | "last" | "cls";
 
-const littleEndian = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ Uint16Array.of(1).buffer)[0] === 1;
-
 /** 16-bit numbers of a tensor. */
 export function wordsOf({ data }: ModelTensor, begin = 0, end = data.length / 2): Uint16Array {
-  // Not slice(), which of a Buffer of Node shares its memory.
-  const bytes = new Uint8Array(data.subarray(2 * begin, 2 * end));
-  if (littleEndian) return new Uint16Array(bytes.buffer);
-  const view = new DataView(bytes.buffer);
-  return Uint16Array.from({ length: end - begin }, (_, i) => view.getUint16(2 * i, true));
+  return words(data.subarray(2 * begin, 2 * end));
 }
 
 /** Numbers of a tensor of floats, or undefined where it is of another type. */
@@ -68,11 +63,7 @@ export function floatsOf(tensor: ModelTensor, begin = 0, end = elementsOf(tensor
   const { dtype, data } = tensor;
   if (dtype === "BF16") return bfloat16ToFloat("load", wordsOf(tensor, begin, end));
   if (dtype === "F16") return halfToFloat("load", wordsOf(tensor, begin, end));
-  if (dtype !== "F32") return undefined;
-  const bytes = new Uint8Array(data.subarray(4 * begin, 4 * end));
-  if (littleEndian) return new Float32Array(bytes.buffer);
-  const view = new DataView(bytes.buffer);
-  return Float32Array.from({ length: end - begin }, (_, i) => view.getFloat32(4 * i, true));
+  return dtype === "F32" ? floats(data.subarray(4 * begin, 4 * end)) : undefined;
 }
 
 export function elementsOf({ shape }: Pick<ModelTensor, "shape">): number {

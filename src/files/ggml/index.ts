@@ -13,6 +13,7 @@ import { formatOf } from "../../kernels/formats.ts";
 import type { Activation, FormatName } from "../../kernels/types.ts";
 import { checkArray, checkChoice, checkInteger, checkLength, MAX_COLS, MAX_ROWS } from "../../lib/check.ts";
 import { bfloat16ToFloat, halfToFloat } from "../../lib/half.ts";
+import { floatsOf, wordsOf } from "../../lib/little-endian.ts";
 import { type OptionNames, readOptions } from "../../lib/options.ts";
 import { formatLayout } from "../../matrix/make.ts";
 import { makeParts, recordValues, type ScaleRecords } from "../../matrix/scale-records.ts";
@@ -68,7 +69,7 @@ export function matrix(lb: Lowbit, given: GgmlTensor & ImportOptions): Matrix {
   const dense = DENSE[type.name];
   if (dense !== undefined) {
     if (activation !== undefined) checkChoice<Activation>(`${where}: activation`, activation, ["f32"]);
-    const words = dense === "float32" ? floats(data) : halves(data);
+    const words = dense === "float32" ? floatsOf(data) : wordsOf(data);
     return packDense(lb, { rows, cols, weights: words, ...(dense !== "float32" && { type: dense }) });
   }
   if (type.name === "I2_S") {
@@ -305,25 +306,14 @@ function hasThrees(data: Uint8Array): boolean {
   return false;
 }
 
-// WebAssembly runs on little-endian machines alone, or on others as if they were, so that views show what files have.
-
-function halves(data: Uint8Array): Uint16Array {
-  const { buffer, byteOffset, length } = data.byteOffset % 2 === 0 ? data : new Uint8Array(data);
-  return new Uint16Array(buffer, byteOffset, length / 2);
-}
-
-function floats(data: Uint8Array): Float32Array {
-  return new Float32Array(new Uint8Array(data).buffer);
-}
-
 /** Numbers that have no blocks. */
 function numbersOf(where: string, { name }: GgmlType, data: Uint8Array): Float32Array | undefined {
   const view = new DataView(data.buffer, data.byteOffset, data.length);
   const read = (bytes: number, get: (at: number) => number): Float32Array =>
     Float32Array.from({ length: data.length / bytes }, (_, i) => get(i * bytes));
-  if (name === "F32") return floats(data);
-  if (name === "F16") return halfToFloat(where, halves(data));
-  if (name === "BF16") return bfloat16ToFloat(where, halves(data));
+  if (name === "F32") return floatsOf(data);
+  if (name === "F16") return halfToFloat(where, wordsOf(data));
+  if (name === "BF16") return bfloat16ToFloat(where, wordsOf(data));
   if (name === "F64") return read(8, (at) => view.getFloat64(at, true));
   if (name === "I8") return read(1, (at) => view.getInt8(at));
   if (name === "I16") return read(2, (at) => view.getInt16(at, true));

@@ -10,6 +10,7 @@
 // and lanes 15 to 0 and the length into the other, whose factor is another odd number: a change in one lane surely changes both. Errors in
 // several lanes, as longer bursts, cancel in a half with a chance of 2^-32, in both with 2^-64; a word moved elsewhere, zeros
 // added or left out, and pieces in another order are such errors.
+import { littleEndian } from "../../lib/little-endian.ts";
 import type { Engine } from "../../runtime/engine.ts";
 
 const FACTOR = 0x9e3779b1;
@@ -69,7 +70,7 @@ export class Checksum {
 
   #steps(bytes: Uint8Array): void {
     const lanes = this.#lanes;
-    const aligned = bytes.byteOffset % 4 === 0 && LITTLE;
+    const aligned = bytes.byteOffset % 4 === 0 && littleEndian;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const words = aligned
       ? new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
@@ -94,8 +95,6 @@ export class Checksum {
     }
   }
 }
-
-const LITTLE = /* @__PURE__ */ new Uint8Array(/* @__PURE__ */ Uint16Array.of(1).buffer)[0] === 1;
 
 /** The checksum of some bytes. */
 export function checksumOf(bytes: Uint8Array): Uint8Array {
