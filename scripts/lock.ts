@@ -63,7 +63,7 @@ export async function holdLock(path: string): Promise<() => void> {
   mkdirSync(dirname(path), { recursive: true });
   let owner = take(path);
   for (let waited = 0; owner === undefined; waited++) {
-    if (waited === 40) console.log(`waiting for process ${processOf(ownerOf(path) ?? "0")}, which has ${path}`);
+    if (waited === 40) console.error(`waiting for process ${processOf(ownerOf(path) ?? "0")}, which has ${path}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
     owner = take(path);
   }
