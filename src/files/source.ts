@@ -100,7 +100,9 @@ async function openPath(where: string, path: string | URL): Promise<OpenFile> {
   try {
     handle = await files.open(path, "r");
   } catch (error) {
-    throw new FileError(`${plain(name)}: cannot be read: ${reasonOf(error)}`, { cause: error });
+    const reason = reasonOf(error);
+    const what = reason === "ENOENT" || reason === "ENOTDIR" ? "there is no such file" : `cannot be read: ${reason}`;
+    throw new FileError(`${plain(name)}: ${what}`, { cause: error });
   }
   try {
     const stat = await handle.stat();

@@ -68,8 +68,20 @@ export function impostor(bytes: Uint8Array): string | undefined {
 
 /** Refuses what is of another kind, and says of which where that can be told from its first bytes. */
 export function refuseKind(name: string, kind: string, expected: string, bytes: Uint8Array): never {
-  const instead = impostor(bytes) ?? (bytes.length === 0 ? "an empty file" : firstBytes(bytes));
+  const instead = impostor(bytes) ?? (bytes.length === 0 ? "an empty file" : (beginning(bytes) ?? firstBytes(bytes)));
   throw new FileError(`${plain(name)}: not a ${kind} file: expected ${expected}, got ${instead}`);
+}
+
+/** What the first bytes say: another kind of weights, or text, as far as it may be shown; undefined for anything else. */
+function beginning(bytes: Uint8Array): string | undefined {
+  const [a, b, c, d] = bytes;
+  if (a === 0x47 && b === 0x47 && c === 0x55 && d === 0x46) return "a GGUF file";
+  if (a === 0x50 && b === 0x4b && c === 3 && d === 4) return "a ZIP archive, as pickles of PyTorch are";
+  // A character may be cut at the end.
+  const text = [0, 1, 2, 3]
+    .map((cut) => utf8(bytes.subarray(0, Math.max(0, Math.min(bytes.length, 40) - cut))))
+    .find(Boolean);
+  return text === undefined || /[^\P{Cc}\s]/u.test(text) ? undefined : `a text that begins by ${quote(text)}`;
 }
 
 function firstBytes(bytes: Uint8Array): string {

@@ -54,6 +54,8 @@ const ROPE_TYPES = ["linear", "yarn", "longrope"] as const;
 export function configFromGguf(metadata: Metadata, tensors: ReadonlyMap<string, FileTensor>): ModelConfig {
   const name = metadata.get("general.architecture")?.value;
   const [architecture, row] = architectureOf("load", "gguf", name);
+  if (tensors.size === 0)
+    throw rangeError("load: source", "a model", "a vocabulary alone: the GGUF file has no tensors");
   const keys = new Keys(metadata, `${String(name)}.`);
   const hidden = keys.number("embedding_length");
   const heads = keys.number("attention.head_count");

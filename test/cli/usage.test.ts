@@ -68,8 +68,8 @@ for (const [args, text] of refused) {
 
 t("a failure is one sentence, and a stack where it is asked for", async () => {
   const { status, stdout, stderr } = await lowbit(["inspect", "nowhere.gguf"]);
-  equal([status, stdout, stderr], [1, "", "lowbit: nowhere.gguf: cannot be read: ENOENT\n"]);
+  equal([status, stdout, stderr], [1, "", "lowbit: nowhere.gguf: there is no such file\n"]);
   const debug = await lowbit(["inspect", "nowhere.gguf"], { env: { LOWBIT_DEBUG: "1" } });
   is(debug.status, 1);
-  match(debug.stderr, /^lowbit: nowhere.gguf: cannot be read: ENOENT\n(.|\n)+\n +at /);
+  match(debug.stderr, /^lowbit: nowhere.gguf: there is no such file\n(.|\n)+\n +at /);
 });

@@ -132,7 +132,10 @@ t("a file of another kind is named as what it is", () => {
     [text('{"error":"Repository not found"}'), /an error message of a server: {"error":"Repository not found"}/],
     [text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"), /a pointer of Git LFS/],
     [new Uint8Array(0), /an empty file/],
-    [text("GGUF...."), /bytes 47 47 55 46/],
+    [text("GGUF...."), /got a GGUF file/],
+    [text("PK\u0003\u0004...."), /got a ZIP archive/],
+    [text("hello, world"), /got a text that begins by "hello, world"/],
+    [Uint8Array.of(0x93, 1, 2, 3, 4, 5, 6, 7, 8), /got bytes 93 01 02 03 04 05 06 07 \.\.\./],
     [Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 255, 0x7b), /not a safetensors file/],
     [Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 0, 0x7b), /truncated: expected a header of 256 bytes, got 1/],
   ] as const) {

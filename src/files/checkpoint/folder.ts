@@ -1,8 +1,11 @@
 // The files of a checkpoint: a folder, one of its files, or files by their names.
 import { rangeError, typeError } from "../../lib/check.ts";
 import { openWeights, type WeightFile } from "../container.ts";
+import { FileError } from "../errors.ts";
 import type { Source, SourceOptions } from "../open-file.ts";
+import { nodeFiles } from "../runtime.ts";
 import { beside, isNamed, openFile } from "../source.ts";
+import { findHere, findInRepository, findThere, isWeights, repositoryOf } from "./find.ts";
 import type { Json } from "./settings.ts";
 
 /** The files of a checkpoint by their names, as Hugging Face's hub has them: config.json, *.safetensors, tokenizer.json, … */
@@ -35,19 +38,49 @@ export async function openSource(
   }
   const one = source as Source;
   if (!isNamed(one)) return [await openWeights(one, options), async () => undefined];
-  const name = String(one).replace(/[?#].*$/, "");
-  const file = /\.(safetensors|gguf|json)$/i.test(name) ? one : beside(withSlash(one), "model.safetensors");
-  const read: Reader = (other) => contentOf(where, beside(file, other), options).catch(() => undefined);
-  if (file === one) return [await openWeights(one, options), read];
-  const index = await read("model.safetensors.index.json");
-  return [await openWeights(index ? beside(file, "model.safetensors.index.json") : file, options), read];
+  const read =
+    (near: string | URL): Reader =>
+    (other) =>
+      contentOf(where, beside(near, other), options).catch(() => {
+        options.signal?.throwIfAborted();
+        return undefined;
+      });
+  const opened = async (file: string | URL): Promise<[WeightFile, Reader]> => [
+    await openWeights(file, options),
+    read(file),
+  ];
+  if (isWeights(String(one).replace(/[?#].*$/, ""))) return opened(one);
+  if (typeof one === "string" && one.startsWith("hf:")) {
+    repositoryOf(`${where}: source`, one);
+    return openFolder(one, read, opened, () => findInRepository(one, options));
+  }
+  const address = one instanceof URL ? one : URL.canParse(one) && !/^[a-z]:/i.test(one) ? new URL(one) : undefined;
+  const files = nodeFiles();
+  if (files === undefined || (address && address.protocol !== "file:"))
+    return openFolder(one, read, opened, async () => one);
+  return opened(await findHere(files, address ?? one));
 }
 
-function withSlash(folder: string | URL): string | URL {
-  if (typeof folder === "string") return folder.endsWith("/") ? folder : `${folder}/`;
-  const url = new URL(folder);
-  if (!url.pathname.endsWith("/")) url.pathname += "/";
-  return url;
+/** What a server has: the files of a folder by their usual names, else what `find` says. */
+async function openFolder(
+  folder: string | URL,
+  read: (near: string | URL) => Reader,
+  opened: (file: string | URL) => Promise<[WeightFile, Reader]>,
+  find: () => Promise<string | URL | undefined>,
+): Promise<[WeightFile, Reader]> {
+  const usual = findThere(folder, false);
+  const index = await read(usual)("model.safetensors.index.json");
+  if (index) return opened(findThere(folder, true));
+  try {
+    return await opened(usual);
+  } catch (error) {
+    if (!(error instanceof FileError)) throw error;
+    const file = await find();
+    if (file === undefined) throw error;
+    return opened(file).catch((other) => {
+      throw file === folder && other instanceof FileError ? error : other;
+    });
+  }
 }
 
 // A Map or a plain object: everything else that sources are has a class of its own, or `read`.
