@@ -21,8 +21,8 @@ const UNIFORM_DEPTH: Readonly<Record<UniformBits, string>> = {
 const GEMM_FROM: Readonly<Record<UniformBits, readonly [number, number, number]>> = {
   2: [8, 3, 8],
   3: [2, 2, 4],
-  4: [10, 4, 8],
-  5: [4, 2, 4],
+  4: [8, 4, 8],
+  5: [2, 2, 4],
   6: [4, 2, 4],
   8: [10, 4, 10],
 };
